@@ -1,0 +1,1 @@
+//! The engine: a question to a cited answer. The public Rust API.

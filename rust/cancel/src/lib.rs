@@ -1,0 +1,1 @@
+//! One cancel token, shared by everything that runs long.

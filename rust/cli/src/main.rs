@@ -1,0 +1,2 @@
+//! The `lore` command.
+fn main() {}

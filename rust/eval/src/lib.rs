@@ -1,0 +1,1 @@
+//! Measures: retrieval, citations, latency, memory.

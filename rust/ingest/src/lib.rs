@@ -1,0 +1,1 @@
+//! Documents to normalised, split passages with their source ranges.

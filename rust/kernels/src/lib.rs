@@ -1,0 +1,1 @@
+//! CPU kernels: quantized matmul, attention, norms. The only home of SIMD.

@@ -1,0 +1,1 @@
+//! GGUF models: tokenizer, chat template, transformer, LoRA, sampling, embedders.

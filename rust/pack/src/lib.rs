@@ -1,0 +1,1 @@
+//! The pack format: manifest, sections, hashes; reads hostile bytes safely.

@@ -1,0 +1,1 @@
+//! A library of passages on disk: SQLite text and FTS5, usearch vectors.

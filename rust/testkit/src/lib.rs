@@ -1,0 +1,1 @@
+//! Development only: a tiny seeded model, tiny packs, a fault-injecting writer.
