@@ -1,1 +1,5 @@
 //! GGUF models: tokenizer, chat template, transformer, LoRA, sampling, embedders.
+
+mod error;
+
+pub use error::{Error, Result};
