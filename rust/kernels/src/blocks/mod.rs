@@ -1,0 +1,135 @@
+//! What the bytes of each block mean, in portable Rust.
+//!
+//! Every quantized block expands to the same picture, [`Expanded`]: small integers, and for each 16 of them a scale
+//! and a minimum. Dequantizing, the portable dot product and the panels of the fast kernels all start from it.
+//! Layouts: the block structs of ggml's `ggml-common.h`, as documented for the GGUF format.
+
+mod k;
+mod simple;
+
+use crate::Format;
+use crate::error::{ShapeError, check_length};
+use half::{bf16, f16};
+
+/// One block as integers with scales: value `i` is `q[i] * scale[i / 16] + min[i / 16]`.
+pub(crate) struct Expanded {
+    /// The integers; only the first `block_len` are meaningful.
+    pub q: [i8; 256],
+    /// One scale for each 16 values (both halves of 32 carry the same where the format has one for 32).
+    pub scale: [f32; 16],
+    /// One minimum for each 16 values; zero where the format has none.
+    pub min: [f32; 16],
+}
+
+impl Expanded {
+    pub(crate) fn new() -> Self {
+        Self {
+            q: [0; 256],
+            scale: [0.0; 16],
+            min: [0.0; 16],
+        }
+    }
+}
+
+/// Reads a little-endian f16 at byte `at`.
+fn f16_at(bytes: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([bytes[at], bytes[at + 1]]).to_f32()
+}
+
+/// Expands one block of a quantized format. `bytes` has exactly `format.block_bytes()` bytes.
+#[inline]
+pub(crate) fn expand(format: Format, bytes: &[u8], out: &mut Expanded) {
+    debug_assert_eq!(bytes.len(), format.block_bytes());
+    match format {
+        Format::Q4_0 => simple::q4_0(bytes, out),
+        Format::Q4_1 => simple::q4_1(bytes, out),
+        Format::Q5_0 => simple::q5_0(bytes, out),
+        Format::Q5_1 => simple::q5_1(bytes, out),
+        Format::Q8_0 => simple::q8_0(bytes, out),
+        Format::Q2K => k::q2_k(bytes, out),
+        Format::Q3K => k::q3_k(bytes, out),
+        Format::Q4K => k::q4_k(bytes, out),
+        Format::Q5K => k::q5_k(bytes, out),
+        Format::Q6K => k::q6_k(bytes, out),
+        Format::F32 | Format::F16 | Format::BF16 => {
+            unreachable!("float formats have no blocks to expand")
+        }
+    }
+}
+
+/// Writes the values of a whole number of blocks as f32, with the same bits as ggml's reference.
+///
+/// # Errors
+/// [`ShapeError`] if `out.len()` values of `format` do not take exactly `bytes.len()` bytes.
+pub fn dequantize(format: Format, bytes: &[u8], out: &mut [f32]) -> Result<(), ShapeError> {
+    let needed = format.row_bytes(out.len()).ok_or(ShapeError::Columns {
+        format,
+        cols: out.len(),
+    })?;
+    check_length(needed, bytes.len())?;
+    match format {
+        Format::F32 => {
+            for (value, raw) in out.iter_mut().zip(bytes.as_chunks::<4>().0) {
+                *value = f32::from_le_bytes(*raw);
+            }
+        }
+        Format::F16 => {
+            for (value, raw) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *value = f16::from_le_bytes(*raw).to_f32();
+            }
+        }
+        Format::BF16 => {
+            for (value, raw) in out.iter_mut().zip(bytes.as_chunks::<2>().0) {
+                *value = bf16::from_le_bytes(*raw).to_f32();
+            }
+        }
+        _ => {
+            let mut block = Expanded::new();
+            let blocks = bytes.chunks_exact(format.block_bytes());
+            for (values, raw) in out.chunks_exact_mut(format.block_len()).zip(blocks) {
+                expand(format, raw, &mut block);
+                for (i, value) in values.iter_mut().enumerate() {
+                    let scaled = block.scale[i / 16] * f32::from(block.q[i]);
+                    *value = if format.has_min() {
+                        scaled + block.min[i / 16]
+                    } else {
+                        scaled
+                    };
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Quantizes to Q8_0 with the rounding of ggml's reference: half away from zero, by the scale before it becomes f16.
+///
+/// # Errors
+/// [`ShapeError`] if `x` is no whole number of 32 values or `out` is not 34 bytes for each 32.
+pub fn quantize_q8_0(x: &[f32], out: &mut [u8]) -> Result<(), ShapeError> {
+    let format = Format::Q8_0;
+    let needed = format.row_bytes(x.len()).ok_or(ShapeError::Columns {
+        format,
+        cols: x.len(),
+    })?;
+    check_length(needed, out.len())?;
+    for (values, block) in x
+        .as_chunks::<32>()
+        .0
+        .iter()
+        .zip(out.as_chunks_mut::<34>().0)
+    {
+        let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
+        let d = largest / 127.0;
+        let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };
+        let (head, quants) = block.split_at_mut(2);
+        head.copy_from_slice(&f16::from_f32(d).to_le_bytes());
+        for (q, v) in quants.iter_mut().zip(values) {
+            *q = ((v * inverse).round() as i8).cast_unsigned();
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! Matrix products: `y = x Wᵀ`, several at once over one input, and the low-rank part of an adapter.
+
+use crate::blocks::Expanded;
+use crate::dispatch::Isa;
+use crate::pool::Columns;
+use crate::portable;
+use crate::{Activations, Matrix, ThreadPool};
+
+/// Output columns one task computes.
+const PANEL: usize = 32;
+
+/// Writes `x Wᵀ` into `out`, `(x.rows(), w.rows())` row-major.
+///
+/// Quantized weights are multiplied with the 8-bit form of `x`, float weights with its f32 values.
+///
+/// # Panics
+/// If the columns of `w` and `x` differ or `out` has another size.
+pub fn matmul(pool: &ThreadPool, w: Matrix<'_>, x: &Activations, out: &mut [f32]) {
+    matmul_group(pool, &mut [(w, out)], x);
+}
+
+/// Several products over one input, in one round of the pool: query, key and value, or gate and up.
+///
+/// Each output has the bits [`matmul`] would give it.
+///
+/// # Panics
+/// As [`matmul`].
+pub fn matmul_group(pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &mut [f32])], x: &Activations) {
+    matmul_on(Isa::detected(), pool, jobs, x);
+}
+
+/// [`matmul_group`] by the kernels of one instruction set, which the processor must have.
+pub(crate) fn matmul_on(
+    isa: Isa,
+    pool: &ThreadPool,
+    jobs: &mut [(Matrix<'_>, &mut [f32])],
+    x: &Activations,
+) {
+    for (w, out) in jobs.iter() {
+        assert_eq!(w.cols(), x.cols(), "the columns of weight and activations");
+        assert_eq!(
+            Some(out.len()),
+            x.rows().checked_mul(w.rows()),
+            "the size of the output"
+        );
+    }
+    let weights: Vec<Matrix<'_>> = jobs.iter().map(|(w, _)| *w).collect();
+    let mut outs: Vec<(usize, &mut [f32])> = jobs
+        .iter_mut()
+        .map(|(w, out)| (w.rows(), &mut **out))
+        .collect();
+    pool.for_each_panel(&mut outs, PANEL, &|job, columns| {
+        let w = weights[job];
+        match isa {
+            Isa::Portable => panel(w, x, columns),
+        }
+    });
+}
+
+/// One panel by the portable kernels.
+fn panel(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>) {
+    let range = columns.range();
+    if w.format().is_float() {
+        let mut row = vec![0.0f32; w.cols()];
+        for n in range.clone() {
+            portable::widen(w, n, &mut row);
+            for m in 0..x.rows() {
+                columns.row_mut(m)[n - range.start] =
+                    portable::dot_f32(&row, &x.values[m * w.cols()..(m + 1) * w.cols()]);
+            }
+        }
+        return;
+    }
+    let mut block = Expanded::new();
+    for m in 0..x.rows() {
+        for n in range.clone() {
+            columns.row_mut(m)[n - range.start] = portable::dot_quantized(w, n, x, m, &mut block);
+        }
+    }
+}
+
+/// The product of dequantized weights and unquantized activations, in f64 and on one thread: what is right.
+///
+/// `x` is `(rows, w.cols())`, `out` `(rows, w.rows())`. For tests.
+///
+/// # Panics
+/// If the sizes do not fit.
+pub fn matmul_reference(w: Matrix<'_>, x: &[f32], out: &mut [f32]) {
+    let (n_out, cols) = (w.rows(), w.cols());
+    assert!(
+        cols > 0 && x.len().is_multiple_of(cols),
+        "{} values in rows of {cols}",
+        x.len()
+    );
+    assert_eq!(out.len(), x.len() / cols * n_out, "the size of the output");
+    let mut row = vec![0.0f32; cols];
+    for n in 0..n_out {
+        w.dequantize_row(n, &mut row);
+        for (m, x) in x.chunks_exact(cols).enumerate() {
+            let dot: f64 = row
+                .iter()
+                .zip(x)
+                .map(|(&a, &b)| f64::from(a) * f64::from(b))
+                .sum();
+            out[m * n_out + n] = dot as f32;
+        }
+    }
+}
+
+/// Adds the low-rank part of an adapter: `out += scale * (x Aᵀ) Bᵀ`.
+///
+/// `x` is `(rows, in)`, `a` `(r, in)`, `b` `(out, r)`, `out` `(rows, out)`, all f32 and row-major.
+///
+/// # Panics
+/// If the sizes do not fit `rows`.
+pub fn low_rank_add(
+    pool: &ThreadPool,
+    x: &[f32],
+    rows: usize,
+    a: &[f32],
+    b: &[f32],
+    scale: f32,
+    out: &mut [f32],
+) {
+    if rows == 0 || a.is_empty() || b.is_empty() {
+        return;
+    }
+    assert!(
+        x.len().is_multiple_of(rows) && out.len().is_multiple_of(rows),
+        "a whole number of rows"
+    );
+    let (n_in, n_out) = (x.len() / rows, out.len() / rows);
+    assert!(
+        n_in > 0 && a.len().is_multiple_of(n_in),
+        "the low-rank A has whole rows"
+    );
+    let rank = a.len() / n_in;
+    assert_eq!(b.len(), n_out * rank, "the size of the low-rank B");
+    let mut low = vec![0.0f32; rows * rank];
+    pool.for_each_chunk(&mut low, rank, &|m, low| {
+        let x = &x[m * n_in..(m + 1) * n_in];
+        for (low, a) in low.iter_mut().zip(a.chunks_exact(n_in)) {
+            *low = scale * portable::dot_f32(a, x);
+        }
+    });
+    pool.for_each_chunk(out, n_out, &|m, out| {
+        let low = &low[m * rank..(m + 1) * rank];
+        for (out, b) in out.iter_mut().zip(b.chunks_exact(rank)) {
+            *out += portable::dot_f32(b, low);
+        }
+    });
+}

@@ -1,0 +1,116 @@
+//! The kernels in portable Rust. Their order of operations is the definition; every other kernel reproduces its bits.
+//!
+//! One row of a quantized weight times one row of activations goes through the columns 32 at a time, in order, with
+//! one f32 accumulator:
+//!
+//! - one scale for 32 values: `t = int(dot) * s`, `acc = fma(t, d, acc)`;
+//! - one scale for 16: `t = fma(int(dot1), s1, int(dot0) * s0)`, `acc = fma(t, d, acc)`;
+//! - then, where the format has minima, for 32 `acc = fma(m, d * int(sum), acc)`, for 16 the same twice.
+//!
+//! Here `dot` is an exact integer, `s` and `m` the weight's scale and minimum, `d` and `sum` the activations'.
+//! One row of floats goes into 16 accumulators, value `k` into number `k % 16` by fma, which are then added as a tree:
+//! 0 with 8, 1 with 9 and so on, then with 4, 2, 1 apart.
+
+use crate::blocks::{Expanded, expand};
+use crate::{Activations, Format, Matrix};
+use half::{bf16, f16};
+
+/// One output: row `n` of `w` times row `m` of `x`, for quantized formats.
+pub(crate) fn dot_quantized(
+    w: Matrix<'_>,
+    n: usize,
+    x: &Activations,
+    m: usize,
+    block: &mut Expanded,
+) -> f32 {
+    let format = w.format();
+    let chunks = w.cols() / 32;
+    let per_block = format.block_len() / 32;
+    let q = &x.q[m * w.cols()..(m + 1) * w.cols()];
+    let d = &x.d[m * chunks..(m + 1) * chunks];
+    let sums = &x.sums[m * chunks * 2..(m + 1) * chunks * 2];
+    let dsums = &x.dsums[m * chunks * 2..(m + 1) * chunks * 2];
+    let mut acc = 0.0f32;
+    for (b, raw) in w.row(n).chunks_exact(format.block_bytes()).enumerate() {
+        expand(format, raw, block);
+        for c in 0..per_block {
+            let chunk = b * per_block + c;
+            let dot = |from: usize| -> i32 {
+                let wq = &block.q[c * 32 + from..c * 32 + from + 16];
+                let xq = &q[chunk * 32 + from..chunk * 32 + from + 16];
+                wq.iter()
+                    .zip(xq)
+                    .map(|(&a, &b)| i32::from(a) * i32::from(b))
+                    .sum()
+            };
+            let (dot0, dot1) = (dot(0), dot(16));
+            if format.has_groups_of_16() {
+                let t = (dot0 as f32) * block.scale[2 * c];
+                let t = (dot1 as f32).mul_add(block.scale[2 * c + 1], t);
+                acc = t.mul_add(d[chunk], acc);
+                if format.has_min() {
+                    acc = block.min[2 * c].mul_add(dsums[2 * chunk], acc);
+                    acc = block.min[2 * c + 1].mul_add(dsums[2 * chunk + 1], acc);
+                }
+            } else {
+                let t = ((dot0 + dot1) as f32) * block.scale[2 * c];
+                acc = t.mul_add(d[chunk], acc);
+                if format.has_min() {
+                    let dsum = d[chunk] * ((sums[2 * chunk] + sums[2 * chunk + 1]) as f32);
+                    acc = block.min[2 * c].mul_add(dsum, acc);
+                }
+            }
+        }
+    }
+    acc
+}
+
+/// Adds 16 accumulators in the fixed order.
+#[inline(always)]
+pub(crate) fn add_lanes(mut lanes: [f32; 16]) -> f32 {
+    for apart in [8, 4, 2, 1] {
+        for i in 0..apart {
+            lanes[i] += lanes[i + apart];
+        }
+    }
+    lanes[0]
+}
+
+/// The dot product of two f32 rows in the fixed order.
+#[inline(always)]
+pub(crate) fn dot_f32(a: &[f32], b: &[f32]) -> f32 {
+    let mut lanes = [0.0f32; 16];
+    let (a_whole, a_rest) = a.as_chunks::<16>();
+    let (b_whole, b_rest) = b.as_chunks::<16>();
+    for (a, b) in a_whole.iter().zip(b_whole) {
+        for i in 0..16 {
+            lanes[i] = a[i].mul_add(b[i], lanes[i]);
+        }
+    }
+    for (i, (a, b)) in a_rest.iter().zip(b_rest).enumerate() {
+        lanes[i] = a.mul_add(*b, lanes[i]);
+    }
+    add_lanes(lanes)
+}
+
+/// Writes row `n` of a float weight as f32.
+pub(crate) fn widen(w: Matrix<'_>, n: usize, out: &mut [f32]) {
+    let raw = w.row(n);
+    match w.format() {
+        Format::F32 => {
+            for (v, raw) in out.iter_mut().zip(raw.as_chunks::<4>().0) {
+                *v = f32::from_le_bytes(*raw);
+            }
+        }
+        Format::F16 => {
+            for (v, raw) in out.iter_mut().zip(raw.as_chunks::<2>().0) {
+                *v = f16::from_le_bytes(*raw).to_f32();
+            }
+        }
+        _ => {
+            for (v, raw) in out.iter_mut().zip(raw.as_chunks::<2>().0) {
+                *v = bf16::from_le_bytes(*raw).to_f32();
+            }
+        }
+    }
+}
