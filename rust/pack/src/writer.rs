@@ -1,0 +1,165 @@
+//! Writing a pack: sections in a row, hashed on the way, and one rename at the end.
+
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::id::ContentHash;
+use crate::layout::{
+    FOOTER_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, MAX_MANIFEST_BYTES, MAX_SECTIONS, PART_ALIGNMENT,
+    SECTION_ALIGNMENT, SIGNATURE_AREA_BYTES, SectionKind, TABLE_ENTRY_BYTES, TableEntry, align_up, encode_footer,
+};
+use crate::manifest::{Manifest, SectionEntry};
+use crate::scratch::ScratchFile;
+
+/// Builds one pack in a hidden file beside its target and renames it into place when it is whole and durable.
+///
+/// An error, or dropping the writer, removes the hidden file and leaves what was at the target as it was.
+#[derive(Debug)]
+pub struct PackWriter {
+    target: PathBuf,
+    scratch: ScratchFile,
+    file: File,
+    position: u64,
+    sections: Vec<SectionEntry>,
+}
+
+const COPY_BYTES: usize = 1 << 20;
+
+impl PackWriter {
+    /// Starts a pack that will stand at `path`.
+    ///
+    /// # Errors
+    /// [`Error::Io`] if the folder does not exist or cannot be written.
+    pub fn create(path: impl AsRef<Path>) -> Result<Self> {
+        let target = path.as_ref().to_path_buf();
+        let (scratch, file) = ScratchFile::beside(&target)?;
+        let mut writer = Self { target, scratch, file, position: 0, sections: Vec::new() };
+        writer.pad(SECTION_ALIGNMENT)?;
+        writer.zeros(SECTION_ALIGNMENT - writer.position)?;
+        Ok(writer)
+    }
+
+    /// Appends a section with these bytes.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::InvalidInput`] for a second section of one kind.
+    pub fn section_from_bytes(&mut self, kind: SectionKind, bytes: &[u8]) -> Result<()> {
+        self.section_from_reader(kind, bytes)
+    }
+
+    /// Appends a section with the bytes of a file.
+    ///
+    /// # Errors
+    /// As [`section_from_bytes`](Self::section_from_bytes).
+    pub fn section_from_file(&mut self, kind: SectionKind, path: &Path) -> Result<()> {
+        let file = File::open(path).map_err(Error::io(path, "open a section's file"))?;
+        self.section_from_reader(kind, file)
+    }
+
+    /// Appends a section with all that `reader` gives, in pieces of a megabyte.
+    ///
+    /// # Errors
+    /// As [`section_from_bytes`](Self::section_from_bytes).
+    pub fn section_from_reader(&mut self, kind: SectionKind, mut reader: impl Read) -> Result<()> {
+        let number = kind.number();
+        if self.sections.iter().any(|entry| entry.kind == number) {
+            return Err(self.invalid(format!("section {kind} is given twice")));
+        }
+        if self.sections.len() == MAX_SECTIONS {
+            return Err(self.invalid(format!("more than {MAX_SECTIONS} sections")));
+        }
+        self.pad(SECTION_ALIGNMENT)?;
+        let offset = self.position;
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; COPY_BYTES];
+        loop {
+            let n_bytes = reader.read(&mut buffer).map_err(Error::io(&self.target, "read a section"))?;
+            if n_bytes == 0 {
+                break;
+            }
+            hasher.update(&buffer[..n_bytes]);
+            self.write(&buffer[..n_bytes])?;
+        }
+        self.sections.push(SectionEntry {
+            kind: number,
+            name: kind.name().into(),
+            required: kind.is_required(),
+            offset,
+            length: self.position - offset,
+            blake3: ContentHash(*hasher.finalize().as_bytes()),
+        });
+        Ok(())
+    }
+
+    /// Completes the pack: manifest, table, signature area (zeros: unsigned) and footer, then sync and rename.
+    ///
+    /// `manifest.format_version` and `manifest.sections` are set here. Returns the manifest as written.
+    ///
+    /// # Errors
+    /// [`Error::ManifestValue`] or [`Error::InvalidInput`] for a manifest a reader would refuse, else [`Error::Io`];
+    /// nothing is left behind in each case.
+    pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest> {
+        manifest.format_version = FORMAT_VERSION;
+        manifest.sections = std::mem::take(&mut self.sections);
+        manifest.check(&self.target)?;
+        let manifest_json = manifest.encode();
+        if !Manifest::fits(&manifest_json) {
+            let found = manifest_json.len();
+            return Err(self.invalid(format!("the manifest has {found} bytes, the limit is {MAX_MANIFEST_BYTES}")));
+        }
+        self.pad(PART_ALIGNMENT)?;
+        let manifest_offset = self.position;
+        self.write(&manifest_json)?;
+        self.pad(PART_ALIGNMENT)?;
+        let table_offset = self.position;
+        for entry in &manifest.sections {
+            let SectionEntry { kind, required, offset, length, blake3: hash, .. } = *entry;
+            self.write(&TableEntry { kind, required, offset, length, hash }.encode())?;
+        }
+        let signature_offset = self.position;
+        self.zeros(SIGNATURE_AREA_BYTES)?;
+        let file_bytes = self.position + FOOTER_BYTES as u64;
+        debug_assert_eq!(signature_offset - table_offset, (manifest.sections.len() * TABLE_ENTRY_BYTES) as u64);
+        let header: [u8; HEADER_BYTES] = Header {
+            file_bytes,
+            manifest_offset,
+            manifest_bytes: manifest_json.len() as u64,
+            table_offset,
+            signature_offset,
+            sections: manifest.sections.len() as u32,
+            manifest_hash: ContentHash::of(&manifest_json),
+        }
+        .encode();
+        self.write(&encode_footer(&header, file_bytes))?;
+        self.file.seek(SeekFrom::Start(0)).map_err(Error::io(&self.target, "write the header"))?;
+        self.write(&header)?;
+        self.file.sync_all().map_err(Error::io(&self.target, "make a pack durable"))?;
+        let Self { target, scratch, file, .. } = self;
+        drop(file);
+        scratch.persist(&target)?;
+        Ok(manifest)
+    }
+
+    fn invalid(&self, reason: String) -> Error {
+        Error::InvalidInput { path: self.target.clone(), reason }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        self.file.write_all(bytes).map_err(Error::io(&self.target, "write a pack"))?;
+        self.position += bytes.len() as u64;
+        Ok(())
+    }
+
+    fn zeros(&mut self, count: u64) -> Result<()> {
+        let zeros = [0; SECTION_ALIGNMENT as usize];
+        let count = usize::try_from(count).expect("paddings are at most one alignment");
+        self.write(&zeros[..count])
+    }
+
+    fn pad(&mut self, alignment: u64) -> Result<()> {
+        let end = align_up(self.position, alignment).ok_or_else(|| self.invalid("the pack is too large".into()))?;
+        self.zeros(end - self.position)
+    }
+}
