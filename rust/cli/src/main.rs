@@ -1,2 +1,7 @@
 //! The `lore` command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    lorekit_cli::run()
+}

@@ -1,0 +1,383 @@
+//! `lore build`: a folder of documents to a pack.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use lorekit_cancel::CancelToken;
+use lorekit_ingest::{Document, PassageDraft, ReadOptions, Reading, SPLITTER_VERSION, SplitOptions, read_folder, split};
+use lorekit_model::{Embedder, EmbedderOptions, EmbeddingInput};
+use lorekit_pack::{EmbedderInfo, Metric, PackKind, Pooling, RetrievalInfo, Scalar, SplitterInfo};
+use lorekit_store::{BuildInput, BuildReport, BuildStage, IndexChoice, NewDocument, NewPassage, PackFacts, write_pack};
+use serde_json::json;
+
+use crate::build_journal::Journal;
+use crate::error::{CliError, Result};
+use crate::resolve::{self, DEFAULT_EMBEDDER};
+use crate::ui::Progress;
+
+/// Passages embedded between two writes of the journal.
+const EMBED_SLICE: usize = 64;
+
+/// Arguments of `lore build`.
+#[derive(Args, Clone, Debug)]
+pub struct BuildArgs {
+    /// The folder of documents: Markdown, text, HTML, JSONL, PDF.
+    dir: PathBuf,
+    /// The pack to write.
+    #[arg(short, long, value_name = "FILE")]
+    output: PathBuf,
+    /// The embedder, a name of the catalogue or a GGUF file.
+    #[arg(long, default_value = DEFAULT_EMBEDDER)]
+    embedder: String,
+    /// Keep only the first N numbers of each vector (Matryoshka embedders).
+    #[arg(long, value_name = "N")]
+    dims: Option<usize>,
+    /// Identity of the pack across its versions; the file's name unless given.
+    #[arg(long)]
+    id: Option<String>,
+    /// Version of the pack; it must grow with every release.
+    #[arg(long, default_value_t = 1)]
+    pack_version: u64,
+    /// Title people see.
+    #[arg(long)]
+    title: Option<String>,
+    /// Licence of the contents.
+    #[arg(long, default_value = "unspecified")]
+    licence: String,
+    /// Last day on which the pack should be used, YYYY-MM-DD.
+    #[arg(long, value_name = "DATE")]
+    expires: Option<String>,
+    /// Longest passage in tokens of the embedder.
+    #[arg(long, default_value_t = 384)]
+    max_tokens: usize,
+    /// Tokens that neighbouring passages of one section share.
+    #[arg(long, default_value_t = 0)]
+    overlap_tokens: usize,
+    /// Cosine below which nothing counts as found; the embedder's usual floor unless given.
+    #[arg(long)]
+    floor: Option<f64>,
+    /// Vector index: by measurement, an exact scan, or a graph.
+    #[arg(long, value_enum, default_value_t = Index::Auto)]
+    index: Index,
+    /// Threads; 0 takes all processors.
+    #[arg(long, default_value_t = 0)]
+    threads: usize,
+    /// Never touch the network.
+    #[arg(long)]
+    offline: bool,
+    /// Print a summary as one JSON object.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Index {
+    Auto,
+    Exact,
+    Graph,
+}
+
+pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
+    let started = Instant::now();
+    let reading = read(&args.dir, cancel)?;
+    let embedder_file = resolve::model(&args.embedder, args.offline, cancel)?;
+    let threads = resolve::threads(args.threads);
+    let options = EmbedderOptions { threads, dims: args.dims, ..EmbedderOptions::default() };
+    let embedder = Embedder::open(&embedder_file, &options)?;
+    let split_options = SplitOptions {
+        max_tokens: args.max_tokens.min(embedder.max_tokens()),
+        overlap_tokens: args.overlap_tokens,
+        ..SplitOptions::default()
+    };
+    let (documents, passages) = cut(&args.dir, &reading.documents, &split_options, &embedder, cancel)?;
+    eprintln!("{} documents, {} passages", documents.len(), passages.len());
+    let embed_from = Instant::now();
+    let (vectors, embedded) = embed(&args.output, &documents, &passages, &embedder, cancel)?;
+    let embed_seconds = embed_from.elapsed().as_secs_f64();
+    let facts = facts(args, &reading, &split_options, &embedder, &documents);
+    let index = match args.index {
+        Index::Auto => IndexChoice::Auto,
+        Index::Exact => IndexChoice::Exact,
+        Index::Graph => IndexChoice::Graph,
+    };
+    let input = BuildInput {
+        documents: &documents,
+        passages: &passages,
+        vectors: &vectors.vectors,
+        held_out_queries: &[],
+        facts: &facts,
+        index,
+    };
+    let report = write(&args.output, input, cancel)?;
+    vectors.journal.finish()?;
+    report_skipped(&reading);
+    summary(args, &report, &reading, embedded, embed_seconds, started);
+    Ok(())
+}
+
+fn read(dir: &Path, cancel: &CancelToken) -> Result<Reading> {
+    let options = ReadOptions { cancel: cancel.clone(), ..ReadOptions::default() };
+    eprintln!("reading {}", dir.display());
+    Ok(read_folder(dir, &options, &mut |_| {})?)
+}
+
+/// Splits every document; tokens are those of the embedder, whose window must hold a passage.
+fn cut(
+    dir: &Path,
+    documents: &[Document],
+    options: &SplitOptions,
+    embedder: &Embedder,
+    cancel: &CancelToken,
+) -> Result<(Vec<NewDocument>, Vec<NewPassage>)> {
+    let count = |text: &str| embedder.count_tokens(text).unwrap_or(usize::MAX);
+    let mut hashes: HashMap<&str, [u8; 32]> = HashMap::new();
+    let mut new_documents = Vec::with_capacity(documents.len());
+    let mut new_passages = Vec::new();
+    let mut progress = Progress::new("splitting documents", documents.len() as u64);
+    for (n, document) in documents.iter().enumerate() {
+        if cancel.is_cancelled() {
+            return Err(lorekit_model::Error::from(lorekit_cancel::Cancelled).into());
+        }
+        let source_hash = match hashes.get(document.path.as_str()) {
+            Some(hash) => *hash,
+            None => {
+                let file = dir.join(&document.path);
+                let hash = *blake3::hash(&std::fs::read(&file).map_err(CliError::file(&file))?).as_bytes();
+                hashes.insert(&document.path, hash);
+                hash
+            }
+        };
+        new_documents.push(NewDocument {
+            id: document.id.clone(),
+            path: document.path.clone(),
+            title: document.title.clone(),
+            version: document.version.clone(),
+            language: document.language.code().to_owned(),
+            valid_from: document.effective.clone(),
+            valid_to: document.valid_to.clone(),
+            labels: document.labels.clone(),
+            source_hash,
+            format: document.format.to_string(),
+        });
+        new_passages.extend(split(document, options, &count).into_iter().map(|draft| passage(n, draft)));
+        progress.set(n as u64 + 1);
+    }
+    progress.finish();
+    Ok((new_documents, new_passages))
+}
+
+fn passage(document: usize, draft: PassageDraft) -> NewPassage {
+    NewPassage {
+        document,
+        text: draft.text,
+        title_path: draft.title_path,
+        article: draft.article,
+        place: draft.place,
+        source: draft.source.start as u64..draft.source.end as u64,
+        page: draft.page,
+        tokens: u32::try_from(draft.tokens).unwrap_or(u32::MAX),
+        labels: Vec::new(),
+    }
+}
+
+struct Vectors {
+    vectors: Vec<Vec<f32>>,
+    journal: Journal,
+}
+
+/// Embeds every passage that the journal of an interrupted build does not hold yet.
+/// Returns the vectors in order, and how many were computed now.
+fn embed(
+    output: &Path,
+    documents: &[NewDocument],
+    passages: &[NewPassage],
+    embedder: &Embedder,
+    cancel: &CancelToken,
+) -> Result<(Vectors, usize)> {
+    let mut journal = Journal::open(output, &embedder.fingerprint().to_string(), embedder.dims())?;
+    let titles: Vec<String> = passages.iter().map(|p| embedded_title(&documents[p.document], p)).collect();
+    let keys: Vec<[u8; 32]> = passages
+        .iter()
+        .zip(&titles)
+        .map(|(passage, title)| {
+            let mut hasher = blake3::Hasher::new();
+            hasher.update(&(title.len() as u64).to_le_bytes()).update(title.as_bytes()).update(passage.text.as_bytes());
+            *hasher.finalize().as_bytes()
+        })
+        .collect();
+    // Longest first: equal lengths share a batch, and the estimate of the time left errs on the safe side.
+    let mut missing: Vec<usize> = (0..passages.len()).filter(|&n| journal.get(&keys[n]).is_none()).collect();
+    missing.sort_by_key(|&n| std::cmp::Reverse(passages[n].tokens));
+    let resumed = passages.len() - missing.len();
+    if resumed > 0 {
+        eprintln!("{resumed} passages were embedded before the build was interrupted");
+    }
+    let mut progress = Progress::new("embedding passages", missing.len() as u64);
+    for (slice, chunk) in missing.chunks(EMBED_SLICE).enumerate() {
+        let inputs: Vec<EmbeddingInput<'_>> = chunk
+            .iter()
+            .map(|&n| EmbeddingInput { title: Some(titles[n].as_str()), text: passages[n].text.as_str() })
+            .collect();
+        let vectors = embedder.embed_passages(&inputs, &mut |_| {}, cancel)?;
+        for (&n, vector) in chunk.iter().zip(&vectors) {
+            journal.put(&keys[n], vector)?;
+        }
+        progress.set((slice * EMBED_SLICE + chunk.len()) as u64);
+    }
+    progress.finish();
+    let vectors = keys
+        .iter()
+        .map(|key| {
+            let missing = || CliError::Usage("a passage has no embedding: this is a defect of lore build".into());
+            journal.get(key).cloned().ok_or_else(missing)
+        })
+        .collect::<Result<Vec<_>>>()?;
+    Ok((Vectors { vectors, journal }, missing.len()))
+}
+
+/// The title an embedder reads beside a passage: the document's and the innermost headings'.
+pub(crate) fn embedded_title(document: &NewDocument, passage: &NewPassage) -> String {
+    let mut parts = vec![document.title.as_str()];
+    parts.extend(passage.title_path.iter().map(String::as_str).filter(|part| *part != document.title));
+    parts.join(" ")
+}
+
+fn facts(
+    args: &BuildArgs,
+    reading: &Reading,
+    split_options: &SplitOptions,
+    embedder: &Embedder,
+    documents: &[NewDocument],
+) -> PackFacts {
+    let stem = args.output.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let mut languages: Vec<String> = documents.iter().map(|d| d.language.clone()).collect();
+    languages.sort();
+    languages.dedup();
+    let fingerprint = embedder.fingerprint();
+    let weights = lorekit_retrieval::Weights::default();
+    PackFacts {
+        pack_id: args.id.clone().unwrap_or_else(|| stem.clone()),
+        version: args.pack_version,
+        kind: PackKind::Base,
+        parent: None,
+        title: args.title.clone().unwrap_or(stem),
+        languages,
+        licence: args.licence.clone(),
+        embedder: EmbedderInfo {
+            weights: fingerprint.weights.clone(),
+            architecture: fingerprint.architecture.clone(),
+            dims: fingerprint.dims as u32,
+            pooling: match fingerprint.pooling {
+                lorekit_model::Pooling::Mean => Pooling::Mean,
+                lorekit_model::Pooling::Cls => Pooling::Cls,
+                lorekit_model::Pooling::Last => Pooling::Last,
+            },
+            normalized: fingerprint.normalized,
+            query_prefix: fingerprint.query_prefix.clone(),
+            document_prefix: fingerprint.document_prefix.clone(),
+            max_tokens: fingerprint.max_tokens as u32,
+            metric: Metric::Cosine,
+            scalar: Scalar::F16,
+        },
+        splitter: SplitterInfo {
+            max_tokens: split_options.max_tokens as u32,
+            overlap_tokens: split_options.overlap_tokens as u32,
+            version: SPLITTER_VERSION,
+        },
+        skipped_documents: reading.skipped.len() as u64,
+        build_tool: format!("lore {}", env!("CARGO_PKG_VERSION")),
+        retrieval: RetrievalInfo {
+            dense_weight: f64::from(weights.dense),
+            lexical_weight: f64::from(weights.lexical),
+            floor: args.floor.or_else(|| usual_floor(&fingerprint.architecture)),
+        },
+        calibration: None,
+        expires: args.expires.clone(),
+    }
+}
+
+/// The floor of an embedder when the publisher gives none.
+fn usual_floor(architecture: &str) -> Option<f64> {
+    match architecture {
+        "gemma-embedding" => Some(0.35),
+        "bert" => Some(0.30),
+        _ => None,
+    }
+}
+
+fn write(output: &Path, input: BuildInput<'_>, cancel: &CancelToken) -> Result<BuildReport> {
+    let mut bar: Option<(BuildStage, Progress)> = None;
+    let report = write_pack(
+        output,
+        input,
+        &mut |progress| {
+            let what = match progress.stage {
+                BuildStage::Text => "writing passages",
+                BuildStage::Index => "indexing vectors",
+                BuildStage::Recall => "measuring recall",
+                BuildStage::Pack => "writing the pack",
+            };
+            if bar.as_ref().is_none_or(|(stage, _)| *stage != progress.stage)
+                && let Some((_, done)) = bar.replace((progress.stage, Progress::new(what, progress.total)))
+            {
+                done.finish();
+            }
+            if let Some((_, bar)) = &mut bar {
+                bar.set(progress.done);
+            }
+        },
+        cancel,
+    );
+    if let Some((_, bar)) = bar {
+        bar.finish();
+    }
+    Ok(report?)
+}
+
+fn report_skipped(reading: &Reading) {
+    if reading.skipped.is_empty() {
+        return;
+    }
+    eprintln!("skipped {} files:", reading.skipped.len());
+    for skipped in &reading.skipped {
+        eprintln!("  {}: {}", skipped.path, skipped.reason);
+    }
+}
+
+fn summary(args: &BuildArgs, report: &BuildReport, reading: &Reading, embedded: usize, embed_seconds: f64, started: Instant) {
+    let manifest = &report.manifest;
+    let total = started.elapsed().as_secs_f64();
+    if args.json {
+        let skipped: Vec<_> =
+            reading.skipped.iter().map(|s| json!({ "path": s.path, "reason": s.reason.to_string() })).collect();
+        let object = json!({
+            "pack": report.path,
+            "file_bytes": report.file_bytes,
+            "documents": manifest.counts.documents,
+            "passages": manifest.counts.passages,
+            "tokens": manifest.counts.tokens,
+            "skipped": skipped,
+            "state": manifest.state.to_string(),
+            "index": manifest.index,
+            "embedded": embedded,
+            "embed_seconds": embed_seconds,
+            "passages_per_second": if embed_seconds > 0.0 { embedded as f64 / embed_seconds } else { 0.0 },
+            "seconds": total,
+        });
+        println!("{object}");
+        return;
+    }
+    let recall = manifest.index.recall_at_10.map_or_else(
+        || "exact scan".to_owned(),
+        |recall| format!("graph, recall@10 {recall:.3} on {} queries", manifest.index.recall_sample),
+    );
+    println!("{}: {:.1} MB", report.path.display(), report.file_bytes as f64 / 1e6);
+    println!(
+        "  {} documents, {} passages, {} tokens; {recall}",
+        manifest.counts.documents, manifest.counts.passages, manifest.counts.tokens
+    );
+    println!("  state {}", manifest.state);
+    println!("  {embedded} passages embedded in {embed_seconds:.1} s, all in {total:.1} s");
+}

@@ -1,0 +1,120 @@
+//! The terminal: colours, progress, interruption, errors.
+
+use std::io::IsTerminal;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use lorekit_cancel::CancelToken;
+
+use crate::CliError;
+
+/// A token that Ctrl-C cancels; a second Ctrl-C ends the process at once.
+pub(crate) fn cancel_on_interrupt() -> CancelToken {
+    let cancel = CancelToken::new();
+    let handler = {
+        let cancel = cancel.clone();
+        move || {
+            if cancel.is_cancelled() {
+                std::process::exit(130);
+            }
+            cancel.cancel();
+        }
+    };
+    if let Err(error) = ctrlc::set_handler(handler) {
+        log::warn!("Ctrl-C ends the process without cleaning up: {error}");
+    }
+    cancel
+}
+
+/// Styles for standard output: colours on a terminal, nothing elsewhere or under `NO_COLOR`.
+#[derive(Clone, Copy)]
+pub(crate) struct Style {
+    on: bool,
+}
+
+impl Style {
+    pub(crate) fn stdout() -> Self {
+        Self { on: std::io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none() }
+    }
+
+    fn wrap(self, code: &str, text: &str) -> String {
+        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    pub(crate) fn bold(self, text: &str) -> String {
+        self.wrap("1", text)
+    }
+
+    pub(crate) fn dim(self, text: &str) -> String {
+        self.wrap("2", text)
+    }
+
+    pub(crate) fn marked(self, text: &str) -> String {
+        if self.on { self.wrap("7", text) } else { format!("»{text}«") }
+    }
+}
+
+/// A progress bar on a terminal; elsewhere a line now and then.
+pub(crate) struct Progress {
+    bar: ProgressBar,
+    what: &'static str,
+    plain: bool,
+    said: u64,
+}
+
+impl Progress {
+    pub(crate) fn new(what: &'static str, total: u64) -> Self {
+        let plain = !std::io::stderr().is_terminal();
+        let bar = if plain { ProgressBar::hidden() } else { ProgressBar::new(total) };
+        bar.set_length(total);
+        let style = ProgressStyle::with_template("{msg} [{bar:30}] {pos}/{len} {per_sec} ETA {eta}")
+            .unwrap_or_else(|_| ProgressStyle::default_bar())
+            .progress_chars("=> ");
+        bar.set_style(style);
+        bar.set_message(what);
+        bar.enable_steady_tick(Duration::from_millis(200));
+        if plain {
+            eprintln!("{what}: {total}");
+        }
+        Self { bar, what, plain, said: 0 }
+    }
+
+    pub(crate) fn set(&mut self, done: u64) {
+        self.bar.set_position(done);
+        let total = self.bar.length().unwrap_or(0).max(1);
+        // Off a terminal: one line each tenth.
+        if self.plain && (done * 10 / total) > self.said {
+            self.said = done * 10 / total;
+            let eta = self.bar.eta().as_secs();
+            eprintln!("{}: {done}/{total}, about {eta} s left", self.what);
+        }
+    }
+
+    pub(crate) fn finish(self) {
+        self.bar.finish_and_clear();
+    }
+}
+
+/// Prints an error with its causes, one a line, in plain words.
+pub(crate) fn print_error(error: &CliError) {
+    eprintln!("error: {error}");
+    let mut said = error.to_string();
+    let mut source = std::error::Error::source(error);
+    while let Some(cause) = source {
+        let text = cause.to_string();
+        if !said.contains(&text) {
+            eprintln!("  because: {text}");
+            said = text;
+        }
+        source = cause.source();
+    }
+}
+
+/// The first `n` characters of a text on one line, with an ellipsis where it goes on.
+pub(crate) fn excerpt(text: &str, n: usize) -> String {
+    let line: String = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(n) {
+        Some((at, _)) => format!("{}…", &line[..at]),
+        None => line,
+    }
+}
