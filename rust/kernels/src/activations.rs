@@ -1,10 +1,15 @@
 //! The other operand of a matrix product: rows of f32, quantized once and used against many weights.
 
 use crate::ThreadPool;
+use crate::dispatch::Isa;
+use std::sync::{Mutex, PoisonError};
+
+/// Values one task quantizes.
+const TASK: usize = 16 * 1024;
 
 /// Rows of activations: the f32 values, and for each 32 of them 8-bit integers with one f32 scale.
 ///
-/// Quantizing costs about as much as one output row, so it is done once for all weights that read the same input.
+/// Quantizing costs about as much as one output column, so it is done once for all weights that read the same input.
 /// The buffers are kept from one [`set`](Self::set) to the next.
 #[derive(Clone, Debug, Default)]
 pub struct Activations {
@@ -13,12 +18,28 @@ pub struct Activations {
     pub(crate) values: Vec<f32>,
     /// `(rows, cols)`: `round_ties_even(x / d)`, within -127..=127. Empty if `cols` is no multiple of 32.
     pub(crate) q: Vec<i8>,
+    /// `q + 128`, for dot products of unsigned by signed bytes.
+    pub(crate) biased: Vec<u8>,
     /// `(rows, cols / 32)`: the scale `d`, the largest magnitude over 127.
     pub(crate) d: Vec<f32>,
     /// `(rows, cols / 16)`: the sum of `q` over each 16.
     pub(crate) sums: Vec<i32>,
     /// `(rows, cols / 16)`: `d` times that sum, what a minimum is multiplied with.
     pub(crate) dsums: Vec<f32>,
+    /// `(rows, cols / 32)`: `d` times the sum over each 32.
+    pub(crate) dsums32: Vec<f32>,
+}
+
+/// The parts of all buffers that belong to some rows.
+struct Part<'a> {
+    x: &'a [f32],
+    values: &'a mut [f32],
+    q: &'a mut [i8],
+    biased: &'a mut [u8],
+    d: &'a mut [f32],
+    sums: &'a mut [i32],
+    dsums: &'a mut [f32],
+    dsums32: &'a mut [f32],
 }
 
 impl Activations {
@@ -42,61 +63,122 @@ impl Activations {
     /// # Panics
     /// If `x` is no whole number of rows of `cols` values.
     pub fn set(&mut self, pool: &ThreadPool, x: &[f32], cols: usize) {
+        self.set_on(Isa::detected(), pool, x, cols);
+    }
+
+    pub(crate) fn set_on(&mut self, isa: Isa, pool: &ThreadPool, x: &[f32], cols: usize) {
         assert!(
             cols > 0 && x.len().is_multiple_of(cols),
             "{} values in rows of {cols}",
             x.len()
         );
-        let _ = pool;
         self.rows = x.len() / cols;
         self.cols = cols;
-        self.values.clear();
-        self.values.extend_from_slice(x);
+        self.values.resize(x.len(), 0.0);
         if !cols.is_multiple_of(32) {
             self.q.clear();
+            self.values.copy_from_slice(x);
             return;
         }
         self.q.resize(x.len(), 0);
+        self.biased.resize(x.len(), 0);
         self.d.resize(x.len() / 32, 0.0);
         self.sums.resize(x.len() / 16, 0);
         self.dsums.resize(x.len() / 16, 0.0);
-        for (i, (x, q)) in x
-            .as_chunks::<32>()
-            .0
-            .iter()
-            .zip(self.q.as_chunks_mut::<32>().0)
-            .enumerate()
-        {
-            let d = quantize_32(x, q);
-            self.d[i] = d;
-            for half in 0..2 {
-                let sum: i32 = q[half * 16..half * 16 + 16]
-                    .iter()
-                    .map(|&v| i32::from(v))
-                    .sum();
-                self.sums[2 * i + half] = sum;
-                self.dsums[2 * i + half] = d * sum as f32;
+        self.dsums32.resize(x.len() / 32, 0.0);
+        let task = if x.len() < 2 * TASK {
+            x.len().max(1)
+        } else {
+            TASK
+        };
+        let parts = x
+            .chunks(task)
+            .zip(self.values.chunks_mut(task))
+            .zip(self.q.chunks_mut(task).zip(self.biased.chunks_mut(task)))
+            .zip(
+                self.d
+                    .chunks_mut(task.div_ceil(32))
+                    .zip(self.sums.chunks_mut(task.div_ceil(16))),
+            )
+            .zip(
+                self.dsums
+                    .chunks_mut(task.div_ceil(16))
+                    .zip(self.dsums32.chunks_mut(task.div_ceil(32))),
+            )
+            .map(
+                |((((x, values), (q, biased)), (d, sums)), (dsums, dsums32))| {
+                    Mutex::new(Part {
+                        x,
+                        values,
+                        q,
+                        biased,
+                        d,
+                        sums,
+                        dsums,
+                        dsums32,
+                    })
+                },
+            );
+        if task == x.len().max(1) {
+            for part in parts {
+                let mut part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
+                isa.compiled(|| quantize(&mut part));
             }
+        } else {
+            let parts: Vec<_> = parts.collect();
+            pool.run(parts.len(), &|i| {
+                let mut part = parts[i].lock().unwrap_or_else(PoisonError::into_inner);
+                isa.compiled(|| quantize(&mut part));
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn quantize(part: &mut Part<'_>) {
+    part.values.copy_from_slice(part.x);
+    let q = part
+        .q
+        .as_chunks_mut::<32>()
+        .0
+        .iter_mut()
+        .zip(part.biased.as_chunks_mut::<32>().0);
+    for (i, (x, (q, biased))) in part.x.as_chunks::<32>().0.iter().zip(q).enumerate() {
+        let d = quantize_32(x, q);
+        let mut halves = [0i32; 2];
+        for (half, q) in halves.iter_mut().zip(q.as_chunks::<16>().0) {
+            *half = q.iter().map(|&q| i32::from(q)).sum();
+        }
+        for (biased, q) in biased.iter_mut().zip(q) {
+            *biased = q.cast_unsigned() ^ 128;
+        }
+        part.d[i] = d;
+        part.dsums32[i] = d * (halves[0] + halves[1]) as f32;
+        for (half, sum) in halves.into_iter().enumerate() {
+            part.sums[2 * i + half] = sum;
+            part.dsums[2 * i + half] = d * sum as f32;
         }
     }
 }
 
 /// Quantizes 32 values and returns their scale.
 ///
-/// A scale that is not finite (an infinite or NaN input) leaves zeros in `q` and spreads through the scale.
-#[inline]
+/// Values all below 1e-30 in magnitude become zero. An infinite or NaN value makes the scale infinite or NaN, which
+/// spreads to every output of the row.
+#[inline(always)]
 fn quantize_32(x: &[f32; 32], q: &mut [i8; 32]) -> f32 {
-    let largest = x.iter().fold(0.0f32, |m, v| {
-        if v.abs() > m || v.is_nan() {
-            v.abs()
-        } else {
-            m
-        }
-    });
-    let d = largest / 127.0;
-    let inverse = if d == 0.0 { 0.0 } else { 127.0 / largest };
+    /// Adding it rounds to an integer, ties to even, and leaves that integer in the low bits.
+    const MAGIC: f32 = 12_582_912.0;
+    // Bits of magnitudes are ordered as the magnitudes are, with NaN above all.
+    let largest = f32::from_bits(x.iter().fold(0, |m, v| m.max(v.to_bits() & 0x7fff_ffff)));
+    let usable = largest >= 1e-30 && largest < f32::INFINITY;
+    let inverse = if usable { 127.0 / largest } else { 0.0 };
     for (q, x) in q.iter_mut().zip(x) {
-        *q = (x * inverse).round_ties_even() as i8;
+        *q = ((x * inverse) + MAGIC).to_bits() as i8;
     }
-    d
+    if usable || largest.is_nan() || largest == f32::INFINITY {
+        largest / 127.0
+    } else {
+        0.0
+    }
 }

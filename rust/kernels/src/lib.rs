@@ -23,9 +23,12 @@ mod kv;
 mod matmul;
 mod matrix;
 mod ops;
+mod panel;
 mod pool;
 mod portable;
 mod rope;
+#[cfg(target_arch = "x86_64")]
+mod x86;
 
 pub use activations::Activations;
 pub use attention::{attend, attend_full};

@@ -2,12 +2,16 @@
 
 use crate::blocks::Expanded;
 use crate::dispatch::Isa;
+use crate::panel::{self, Panel};
 use crate::pool::Columns;
 use crate::portable;
 use crate::{Activations, Matrix, ThreadPool};
+use std::cell::RefCell;
 
-/// Output columns one task computes.
-const PANEL: usize = 32;
+thread_local! {
+    /// Unpacked weights of the task at hand.
+    static SCRATCH: RefCell<Panel> = RefCell::default();
+}
 
 /// Writes `x Wᵀ` into `out`, `(x.rows(), w.rows())` row-major.
 ///
@@ -49,16 +53,24 @@ pub(crate) fn matmul_on(
         .iter_mut()
         .map(|(w, out)| (w.rows(), &mut **out))
         .collect();
-    pool.for_each_panel(&mut outs, PANEL, &|job, columns| {
+    pool.for_each_panel(&mut outs, panel::ROWS, &|job, columns| {
         let w = weights[job];
+        // Kernels address 16 rows by 32-bit offsets.
+        let fits = w.data().len().div_ceil(w.rows().max(1)) < (i32::MAX / 16) as usize;
         match isa {
-            Isa::Portable => panel(w, x, columns),
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni if fits => {
+                SCRATCH.with_borrow_mut(|scratch| {
+                    crate::x86::columns_avx512(isa, w, x, columns, scratch)
+                });
+            }
+            _ => portable_columns(w, x, columns),
         }
     });
 }
 
-/// One panel by the portable kernels.
-fn panel(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>) {
+/// One task's columns by the portable kernels.
+fn portable_columns(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>) {
     let range = columns.range();
     if w.format().is_float() {
         let mut row = vec![0.0f32; w.cols()];
@@ -150,3 +162,7 @@ pub fn low_rank_add(
         }
     });
 }
+
+#[cfg(test)]
+#[path = "matmul_tests.rs"]
+mod tests;

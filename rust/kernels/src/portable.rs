@@ -28,8 +28,8 @@ pub(crate) fn dot_quantized(
     let per_block = format.block_len() / 32;
     let q = &x.q[m * w.cols()..(m + 1) * w.cols()];
     let d = &x.d[m * chunks..(m + 1) * chunks];
-    let sums = &x.sums[m * chunks * 2..(m + 1) * chunks * 2];
     let dsums = &x.dsums[m * chunks * 2..(m + 1) * chunks * 2];
+    let dsums32 = &x.dsums32[m * chunks..(m + 1) * chunks];
     let mut acc = 0.0f32;
     for (b, raw) in w.row(n).chunks_exact(format.block_bytes()).enumerate() {
         expand(format, raw, block);
@@ -56,8 +56,7 @@ pub(crate) fn dot_quantized(
                 let t = ((dot0 + dot1) as f32) * block.scale[2 * c];
                 acc = t.mul_add(d[chunk], acc);
                 if format.has_min() {
-                    let dsum = d[chunk] * ((sums[2 * chunk] + sums[2 * chunk + 1]) as f32);
-                    acc = block.min[2 * c].mul_add(dsum, acc);
+                    acc = block.min[2 * c].mul_add(dsums32[chunk], acc);
                 }
             }
         }
