@@ -28,6 +28,7 @@ pub enum Meta<'a> {
     I64(i64),
     F64(f64),
     Str(&'a str),
+    U8s(&'a [u8]),
     U32s(&'a [u32]),
     I32s(&'a [i32]),
     F32s(&'a [f32]),
@@ -49,7 +50,7 @@ macro_rules! meta_from {
 }
 meta_from!(
     u8 => U8, i8 => I8, u16 => U16, i16 => I16, u32 => U32, i32 => I32, u64 => U64, i64 => I64,
-    f32 => F32, f64 => F64, bool => Bool, &'a str => Str, &'a [u32] => U32s, &'a [i32] => I32s,
+    f32 => F32, f64 => F64, bool => Bool, &'a str => Str, &'a [u8] => U8s, &'a [u32] => U32s, &'a [i32] => I32s,
     &'a [f32] => F32s, &'a [bool] => Bools, &'a [&'a str] => Strs, &'a [String] => Strings, &'a Array => Array,
 );
 
@@ -108,6 +109,7 @@ impl Meta<'_> {
                 out.extend(kind::STRING.to_le_bytes());
                 string(out, v);
             }
+            Meta::U8s(v) => array(out, kind::U8, v.len(), v.iter().map(|&n| [n])),
             Meta::U32s(v) => array(out, kind::U32, v.len(), v.iter().map(|n| n.to_le_bytes())),
             Meta::I32s(v) => array(out, kind::I32, v.len(), v.iter().map(|n| n.to_le_bytes())),
             Meta::F32s(v) => array(out, kind::F32, v.len(), v.iter().map(|n| n.to_le_bytes())),

@@ -1,0 +1,38 @@
+//! Buffers of a forward pass, kept from one batch to the next.
+
+use lorekit_kernels::Activations;
+
+/// Row-major activations of the batch in work. Each forward pass sizes what it uses.
+#[derive(Default)]
+pub(super) struct Workspace {
+    /// `(rows, hidden)`: the residual stream, and the result.
+    pub(super) hidden: Vec<f32>,
+    /// `(rows, hidden)`: a normed copy, or what a block adds.
+    pub(super) side: Vec<f32>,
+    pub(super) q: Vec<f32>,
+    pub(super) k: Vec<f32>,
+    pub(super) v: Vec<f32>,
+    /// `(rows, heads * head_dim)`: attention's result, and the normed queries before it.
+    pub(super) mixed: Vec<f32>,
+    pub(super) gate: Vec<f32>,
+    pub(super) up: Vec<f32>,
+    pub(super) acts: Activations,
+}
+
+impl Workspace {
+    /// Gives memory back after a batch that was much larger than usual ones: keeps what `rows` rows need.
+    pub(super) fn shrink(&mut self, rows: usize, used_rows: usize) {
+        if used_rows > rows {
+            *self = Self::default();
+        }
+    }
+}
+
+/// Adds `bias` to each row.
+pub(super) fn add_bias(rows: &mut [f32], bias: &[f32]) {
+    for row in rows.chunks_exact_mut(bias.len()) {
+        for (value, bias) in row.iter_mut().zip(bias) {
+            *value += bias;
+        }
+    }
+}
