@@ -234,7 +234,12 @@ fn run(
     etag: Option<&str>,
     messages: &SyncSender<Message>,
 ) -> Result<(), SourceError> {
-    let agent: ureq::Agent = ureq::Agent::config_builder()
+    let mut config = ureq::Agent::config_builder();
+    if is_loopback(url) {
+        // A proxy would look for the address on its own machine.
+        config = config.proxy(None);
+    }
+    let agent: ureq::Agent = config
         .https_only(url.starts_with("https://"))
         .http_status_as_error(false)
         .timeout_resolve(Some(timeouts.connect))
@@ -301,6 +306,18 @@ fn reach_error(error: &ureq::Error, timeouts: Timeouts) -> SourceError {
         ureq::Error::Timeout(_) => SourceError::Stalled(timeouts.idle.as_secs()),
         other => SourceError::Unreachable(other.to_string()),
     }
+}
+
+fn is_loopback(url: &str) -> bool {
+    let authority = url
+        .split("://")
+        .nth(1)
+        .and_then(|rest| rest.split('/').next());
+    let host = authority.map(|a| {
+        a.strip_prefix("[::1]")
+            .map_or_else(|| a.split(':').next().unwrap_or(a), |_| "::1")
+    });
+    matches!(host, Some("localhost" | "127.0.0.1" | "::1"))
 }
 
 /// The first number of `bytes 10-99/100`.
