@@ -63,11 +63,14 @@ impl<'a> Rows16<'a> {
         }
     }
 
+    fn narrow(&self) -> [i32; 16] {
+        self.offsets
+            .map(|offset| i32::try_from(offset).expect("16 rows are below 2 GiB"))
+    }
+
     #[target_feature(enable = "avx512f")]
     fn vector(&self) -> __m512i {
-        let narrow: [i32; 16] = self
-            .offsets
-            .map(|offset| i32::try_from(offset).expect("16 rows are below 2 GiB"));
+        let narrow: [i32; 16] = self.narrow();
         // SAFETY: 64 bytes of a local array.
         unsafe { _mm512_loadu_si512(narrow.as_ptr().cast()) }
     }
@@ -120,13 +123,23 @@ fn mask(n: usize) -> __mmask16 {
     if n >= 16 { !0 } else { (1 << n) - 1 }
 }
 
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add32(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn add64(a: __m512i, b: __m512i) -> __m512i {
+    _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b))
+}
+
 /// Sums of the eight partial sums of each half of each input, as lanes: the low half of input `i` goes to lane `i` or
 /// `i + 4`, its high half to four lanes after that. Returns the sums over the first and the second 16 columns.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn transpose_sums(p: [__m512i; 8]) -> (__m512i, __m512i) {
-    let add32 = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi32(a, b), _mm512_unpackhi_epi32(a, b));
-    let add64 = |a, b| _mm512_add_epi32(_mm512_unpacklo_epi64(a, b), _mm512_unpackhi_epi64(a, b));
     let low = add64(add32(p[0], p[1]), add32(p[2], p[3]));
     let high = add64(add32(p[4], p[5]), add32(p[6], p[7]));
     (
@@ -164,14 +177,18 @@ fn few<D: Decode, const M: usize>(
         };
         for c in 0..per_block {
             let chunk = b * per_block + c;
+            let mut q = [_mm512_setzero_si512(); 8];
             // SAFETY: as above, and `c` is below the chunks of a block.
-            let (q, scales) = unsafe {
-                let row = |i: usize| base.add(rows.offsets[i] + b * bytes);
-                let q: [__m512i; 8] = std::array::from_fn(|i| {
+            let scales = unsafe {
+                for (i, q) in q.iter_mut().enumerate() {
                     let first = i / 4 * 8 + i % 4;
-                    D::quants(row(first), row(first + 4), c)
-                });
-                (q, D::scales(&head, c))
+                    let (low, high) = (
+                        rows.offsets[first] + b * bytes,
+                        rows.offsets[first + 4] + b * bytes,
+                    );
+                    *q = D::quants(base.add(low), base.add(high), c);
+                }
+                D::scales(&head, c)
             };
             for m in 0..M {
                 // SAFETY: row `m` of the 8-bit activations has columns `32 * chunk ..`.
@@ -179,7 +196,10 @@ fn few<D: Decode, const M: usize>(
                     _mm256_loadu_si256(x.q.as_ptr().add(m * x.cols() + chunk * 32).cast())
                 };
                 let values = _mm512_broadcast_i64x4(values);
-                let partial = q.map(|q| _mm512_dpbusd_epi32(_mm512_setzero_si512(), q, values));
+                let mut partial = q;
+                for partial in &mut partial {
+                    *partial = _mm512_dpbusd_epi32(_mm512_setzero_si512(), *partial, values);
+                }
                 let (mut dot0, mut dot1) = transpose_sums(partial);
                 let side = m * chunks + chunk;
                 let d = _mm512_set1_ps(x.d[side]);
@@ -244,16 +264,18 @@ fn unpack<D: Decode>(w: Matrix<'_>, range: Range<usize>, panel: &mut Panel) {
             let head = unsafe { D::head(base.add(b * bytes), vector) };
             for c in 0..per_block {
                 let chunk = b * per_block + c;
-                // SAFETY: each row has this block, and `c` is below its chunks.
-                let (q, scales): ([__m512i; 8], Scales) = unsafe {
-                    let row = |i: usize| base.add(rows.offsets[i] + b * bytes);
-                    (
-                        std::array::from_fn(|i| D::quants(row(i), row(i + 8), c)),
-                        D::scales(&head, c),
-                    )
-                };
                 let offset = _mm512_set1_epi8(D::OFFSET as i8);
-                let q = transpose(q.map(|q| _mm512_sub_epi8(q, offset)));
+                let mut q = [_mm512_setzero_si512(); 8];
+                // SAFETY: each row has this block, and `c` is below its chunks.
+                let scales = unsafe {
+                    for (i, q) in q.iter_mut().enumerate() {
+                        let (low, high) =
+                            (rows.offsets[i] + b * bytes, rows.offsets[i + 8] + b * bytes);
+                        *q = _mm512_sub_epi8(D::quants(base.add(low), base.add(high), c), offset);
+                    }
+                    D::scales(&head, c)
+                };
+                let q = transpose(q);
                 let lines = &mut panel.q[(chunk * 2 + tile) * 8..][..8];
                 let mut sums = [_mm512_setzero_si512(); 2];
                 for (i, (q, line)) in q.into_iter().zip(lines).enumerate() {
@@ -306,6 +328,40 @@ fn transpose(q: [__m512i; 8]) -> [__m512i; 8] {
     out
 }
 
+/// The integer sums of one group of columns: `M` activation rows, `stride` bytes apart, by two tiles of weight rows.
+///
+/// # Safety
+/// As [`tile`] says for its pointers.
+#[inline]
+#[target_feature(enable = "avx512f,avx512vnni")]
+unsafe fn group_dots<const M: usize>(
+    q: *const __m512i,
+    bias: *const __m512i,
+    values: *const u8,
+    stride: usize,
+    groups: usize,
+    g: usize,
+) -> [[__m512i; 2]; M] {
+    // SAFETY: the caller's promise.
+    unsafe {
+        let mut dots = [[*bias.add(g), *bias.add(groups + g)]; M];
+        for i in g * 8 / groups..(g + 1) * 8 / groups {
+            let (low, high) = (*q.add(i), *q.add(8 + i));
+            for (r, dots) in dots.iter_mut().enumerate() {
+                let four = _mm512_set1_epi32(
+                    values
+                        .add(r * stride + i * 4)
+                        .cast::<i32>()
+                        .read_unaligned(),
+                );
+                dots[0] = _mm512_dpbusd_epi32(dots[0], four, low);
+                dots[1] = _mm512_dpbusd_epi32(dots[1], four, high);
+            }
+        }
+        dots
+    }
+}
+
 /// `M` activation rows from `m` times a panel.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
@@ -341,21 +397,9 @@ fn tile<D: Decode, const M: usize>(
             let bias = panel.bias.as_ptr().add(side).cast::<__m512i>();
             let scale = panel.scale.as_ptr().add(side).cast::<__m512>();
             let min = panel.min.as_ptr().add(side).cast::<__m512>();
-            let dot = |g: usize| {
-                let mut dots = [[*bias.add(g), *bias.add(groups + g)]; M];
-                for i in g * 8 / groups..(g + 1) * 8 / groups {
-                    let (low, high) = (*q.add(i), *q.add(8 + i));
-                    for (r, dots) in dots.iter_mut().enumerate() {
-                        let at = values.add(r * x.cols() + chunk * 32 + i * 4).cast::<i32>();
-                        let four = _mm512_set1_epi32(at.read_unaligned());
-                        dots[0] = _mm512_dpbusd_epi32(dots[0], four, low);
-                        dots[1] = _mm512_dpbusd_epi32(dots[1], four, high);
-                    }
-                }
-                dots
-            };
+            let values = values.add(chunk * 32);
             if groups == 1 {
-                let dots = dot(0);
+                let dots = group_dots::<M>(q, bias, values, x.cols(), groups, 0);
                 for r in 0..M {
                     let d = _mm512_set1_ps(*d.add(r * chunks + chunk));
                     for t in 0..2 {
@@ -368,7 +412,7 @@ fn tile<D: Decode, const M: usize>(
                     }
                 }
             } else {
-                let dots = dot(0);
+                let dots = group_dots::<M>(q, bias, values, x.cols(), groups, 0);
                 let mut scaled = [[_mm512_setzero_ps(); 2]; M];
                 for r in 0..M {
                     for t in 0..2 {
@@ -376,7 +420,7 @@ fn tile<D: Decode, const M: usize>(
                             _mm512_mul_ps(_mm512_cvtepi32_ps(dots[r][t]), *scale.add(2 * t));
                     }
                 }
-                let dots = dot(1);
+                let dots = group_dots::<M>(q, bias, values, x.cols(), groups, 1);
                 for r in 0..M {
                     let at = r * chunks + chunk;
                     for t in 0..2 {

@@ -112,25 +112,33 @@ fn all<L: Load>(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn add_lanes(acc: [__m512; 4]) -> __m128 {
-    let quarter = acc.map(|acc| {
-        let half = _mm256_add_ps(
-            _mm512_castps512_ps256(acc),
-            _mm512_extractf32x8_ps::<1>(acc),
-        );
-        _mm_add_ps(
-            _mm256_castps256_ps128(half),
-            _mm256_extractf128_ps::<1>(half),
-        )
-    });
-    let two_apart = |a: __m128, b: __m128| _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a));
-    let (low, high) = (
-        two_apart(quarter[0], quarter[1]),
-        two_apart(quarter[2], quarter[3]),
-    );
+    let low = two_apart(quarter(acc[0]), quarter(acc[1]));
+    let high = two_apart(quarter(acc[2]), quarter(acc[3]));
     _mm_add_ps(
         _mm_shuffle_ps::<0b10_00_10_00>(low, high),
         _mm_shuffle_ps::<0b11_01_11_01>(low, high),
     )
+}
+
+/// Lanes 8 apart, then 4 apart.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn quarter(acc: __m512) -> __m128 {
+    let half = _mm256_add_ps(
+        _mm512_castps512_ps256(acc),
+        _mm512_extractf32x8_ps::<1>(acc),
+    );
+    _mm_add_ps(
+        _mm256_castps256_ps128(half),
+        _mm256_extractf128_ps::<1>(half),
+    )
+}
+
+/// Lanes 2 apart, of two registers.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn two_apart(a: __m128, b: __m128) -> __m128 {
+    _mm_add_ps(_mm_movelh_ps(a, b), _mm_movehl_ps(b, a))
 }
 
 #[inline]
@@ -153,11 +161,14 @@ fn tile<L: Load, const M: usize>(
     for k in (0..whole).step_by(16) {
         // SAFETY: rows of `cols` values, `k + 16` of them at least.
         unsafe {
-            let weights = weights.map(|at| L::whole(at.add(k * L::BYTES)));
+            let mut loaded = [_mm512_setzero_ps(); N];
+            for i in 0..N {
+                loaded[i] = L::whole(weights[i].add(k * L::BYTES));
+            }
             for r in 0..M {
                 let value = _mm512_loadu_ps(values[r].add(k));
                 for i in 0..N {
-                    acc[r][i] = _mm512_fmadd_ps(weights[i], value, acc[r][i]);
+                    acc[r][i] = _mm512_fmadd_ps(loaded[i], value, acc[r][i]);
                 }
             }
         }
@@ -166,11 +177,14 @@ fn tile<L: Load, const M: usize>(
         let mask: __mmask16 = (1 << (cols - whole)) - 1;
         // SAFETY: the mask names the values that are left.
         unsafe {
-            let weights = weights.map(|at| L::masked(at.add(whole * L::BYTES), mask));
+            let mut loaded = [_mm512_setzero_ps(); N];
+            for i in 0..N {
+                loaded[i] = L::masked(weights[i].add(whole * L::BYTES), mask);
+            }
             for r in 0..M {
                 let value = _mm512_maskz_loadu_ps(mask, values[r].add(whole));
                 for i in 0..N {
-                    acc[r][i] = _mm512_mask3_fmadd_ps(weights[i], value, acc[r][i], mask);
+                    acc[r][i] = _mm512_mask3_fmadd_ps(loaded[i], value, acc[r][i], mask);
                 }
             }
         }

@@ -37,6 +37,27 @@ unsafe fn word(block: *const u8, offsets: __m512i, at: usize) -> __m512i {
     unsafe { _mm512_i32gather_epi32::<1>(offsets, block.add(at).cast()) }
 }
 
+#[inline(always)]
+unsafe fn three_words(block: *const u8, offsets: __m512i, at: usize) -> [__m512i; 3] {
+    // SAFETY: the caller's blocks have the twelve bytes at `at`.
+    unsafe {
+        [
+            word(block, offsets, at),
+            word(block, offsets, at + 4),
+            word(block, offsets, at + 8),
+        ]
+    }
+}
+
+#[inline(always)]
+unsafe fn four_words(block: *const u8, offsets: __m512i, at: usize) -> [__m512i; 4] {
+    // SAFETY: the caller's blocks have the sixteen bytes at `at`.
+    unsafe {
+        let [a, b, c] = three_words(block, offsets, at);
+        [a, b, c, word(block, offsets, at + 12)]
+    }
+}
+
 /// The low 16 bits of each word as f16.
 #[inline(always)]
 unsafe fn low_f16(words: __m512i) -> __m512 {
@@ -212,7 +233,7 @@ impl Decode for Q2K {
         // SAFETY: a block has 84 bytes.
         unsafe {
             let d = word(block, offsets, 80);
-            let scales = [0, 4, 8, 12].map(|at| word(block, offsets, at));
+            let scales = four_words(block, offsets, 0);
             (scales, low_f16(d), high_f16(d))
         }
     }
@@ -243,6 +264,17 @@ impl Decode for Q2K {
     }
 }
 
+#[inline(always)]
+unsafe fn q3_scale(words: &[__m512i; 3], d: __m512, g: usize) -> __m512 {
+    // SAFETY: registers only; the caller has the features.
+    unsafe {
+        let low = field(words[g % 8 / 4], g % 4 * 8 + g / 8 * 4, 15);
+        let high = field(words[2], g % 4 * 8 + g / 4 * 2, 3);
+        let joined = _mm512_or_si512(low, _mm512_slli_epi32::<4>(high));
+        times(d, _mm512_sub_epi32(joined, _mm512_set1_epi32(32)))
+    }
+}
+
 pub(super) struct Q3K;
 impl Decode for Q3K {
     const FORMAT: Format = Format::Q3K;
@@ -254,7 +286,7 @@ impl Decode for Q3K {
         // SAFETY: a block has 110 bytes.
         unsafe {
             (
-                [96, 100, 104].map(|at| word(block, offsets, at)),
+                three_words(block, offsets, 96),
                 high_f16(word(block, offsets, 106)),
             )
         }
@@ -264,14 +296,8 @@ impl Decode for Q3K {
         let (words, d) = head;
         // SAFETY: registers only.
         unsafe {
-            let scale = |g: usize| {
-                let low = field(words[g % 8 / 4], g % 4 * 8 + g / 8 * 4, 15);
-                let high = field(words[2], g % 4 * 8 + g / 4 * 2, 3);
-                let joined = _mm512_or_si512(low, _mm512_slli_epi32::<4>(high));
-                times(*d, _mm512_sub_epi32(joined, _mm512_set1_epi32(32)))
-            };
             Scales {
-                s: [scale(2 * c), scale(2 * c + 1)],
+                s: [q3_scale(words, *d, 2 * c), q3_scale(words, *d, 2 * c + 1)],
                 m: [_mm512_setzero_ps(); 2],
             }
         }
@@ -296,11 +322,7 @@ unsafe fn six_bit_head(block: *const u8, offsets: __m512i) -> SixBits {
     // SAFETY: both formats have the two f16 and 12 bytes in front.
     unsafe {
         let d = word(block, offsets, 0);
-        (
-            [4, 8, 12].map(|at| word(block, offsets, at)),
-            low_f16(d),
-            high_f16(d),
-        )
+        (three_words(block, offsets, 4), low_f16(d), high_f16(d))
     }
 }
 
@@ -313,10 +335,15 @@ unsafe fn six_bit_scales(head: &SixBits, c: usize) -> Scales {
             (field(low, 8 * c, 63), field(high, 8 * c, 63))
         } else {
             let at = 8 * (c - 4);
-            let join = |nibble, top| _mm512_or_si512(nibble, _mm512_slli_epi32::<4>(top));
             (
-                join(field(rest, at, 15), field(low, at + 6, 3)),
-                join(field(rest, at + 4, 15), field(high, at + 6, 3)),
+                _mm512_or_si512(
+                    field(rest, at, 15),
+                    _mm512_slli_epi32::<4>(field(low, at + 6, 3)),
+                ),
+                _mm512_or_si512(
+                    field(rest, at + 4, 15),
+                    _mm512_slli_epi32::<4>(field(high, at + 6, 3)),
+                ),
             )
         };
         one_scale(times(d, scale), minus_times(dmin, min))
@@ -384,7 +411,7 @@ impl Decode for Q6K {
         // SAFETY: a block has 210 bytes.
         unsafe {
             (
-                [192, 196, 200, 204].map(|at| word(block, offsets, at)),
+                four_words(block, offsets, 192),
                 high_f16(word(block, offsets, 206)),
             )
         }
@@ -392,15 +419,13 @@ impl Decode for Q6K {
     #[inline(always)]
     unsafe fn scales(head: &Self::Head, c: usize) -> Scales {
         let (words, d) = head;
-        let up = 24 - c % 2 * 16;
         // SAFETY: registers only.
         unsafe {
-            let scale = |up: usize| {
-                let up = _mm512_sll_epi32(words[c / 2], _mm_cvtsi32_si128(up as i32));
-                times(*d, _mm512_srai_epi32::<24>(up))
-            };
+            let up = _mm512_sll_epi32(words[c / 2], _mm_cvtsi32_si128(24 - (c % 2 * 16) as i32));
+            let first = times(*d, _mm512_srai_epi32::<24>(up));
+            let up = _mm512_sll_epi32(words[c / 2], _mm_cvtsi32_si128(16 - (c % 2 * 16) as i32));
             Scales {
-                s: [scale(up), scale(up - 8)],
+                s: [first, times(*d, _mm512_srai_epi32::<24>(up))],
                 m: [_mm512_setzero_ps(); 2],
             }
         }
