@@ -1,7 +1,7 @@
 //! How fast matrix products are here, as JSON lines: `cargo run -p lorekit-kernels --example gops -- [threads] [formats]`.
 //!
 //! One line per format and shape: the median, best and per-CPU-second rate in GOP/s (two operations per weight and row) and in GB/s of weights.
-//! Weights are cycled through a buffer larger than the caches for one row, as decoding does.
+//! For one row also with weights that come from memory (`cold`), as in decoding.
 #![allow(clippy::print_stdout)]
 
 use lorekit_kernels::{Activations, Format, Matrix, ThreadPool, instruction_set, matmul};
@@ -22,8 +22,11 @@ fn main() {
         }
         let k = if format.block_len() == 256 { 1024 } else { 896 };
         let row = format.row_bytes(k).expect("whole blocks");
-        for &m in &sizes {
-            let copies = if m == 1 { (256 << 20) / (row * n) } else { 1 };
+        for (m, cold) in sizes.iter().flat_map(|&m| [(m, true), (m, false)]) {
+            if cold && m > 1 {
+                continue;
+            }
+            let copies = if cold { (256 << 20) / (row * n) } else { 1 };
             let data = random_blocks(format, row * n * copies);
             let x: Vec<f32> = (0..m * k)
                 .map(|i| ((i * 7919) % 2003) as f32 / 1000.0 - 1.0)
@@ -46,7 +49,7 @@ fn main() {
             let (median, best) = (times[times.len() / 2], times[0]);
             let (ops, bytes) = (2.0 * (n * k * m) as f64, (n * row) as f64);
             println!(
-                "{{\"isa\":\"{}\",\"threads\":{threads},\"format\":\"{}\",\"k\":{k},\"n\":{n},\"m\":{m},\"gops\":{:.1},\"best_gops\":{:.1},\"gops_per_cpu\":{:.1},\"gbps\":{:.1}}}",
+                "{{\"isa\":\"{}\",\"threads\":{threads},\"format\":\"{}\",\"k\":{k},\"n\":{n},\"m\":{m},\"cold\":{cold},\"gops\":{:.1},\"best_gops\":{:.1},\"gops_per_cpu\":{:.1},\"gbps\":{:.1}}}",
                 instruction_set(),
                 format.name(),
                 ops / median / 1e9,

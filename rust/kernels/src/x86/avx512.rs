@@ -331,9 +331,8 @@ fn transpose(q: [__m512i; 8]) -> [__m512i; 8] {
 /// The integer sums of one group of columns: `M` activation rows, `stride` bytes apart, by two tiles of weight rows.
 ///
 /// # Safety
-/// As [`tile`] says for its pointers.
-#[inline]
-#[target_feature(enable = "avx512f,avx512vnni")]
+/// As [`tile`] says for its pointers, and the processor has AVX-512 VNNI.
+#[inline(always)]
 unsafe fn group_dots<const M: usize>(
     q: *const __m512i,
     bias: *const __m512i,
