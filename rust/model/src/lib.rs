@@ -1,7 +1,22 @@
 //! GGUF models: tokenizer, chat template, transformer, LoRA, sampling, embedders.
 
+mod causal;
+mod detokenize;
+pub mod embed;
 mod error;
+mod generate;
 mod gguf;
+mod lora;
+mod sample;
+mod tokenizer;
 
+pub use causal::{
+    Activation, Architecture, BackendChoice, Description, KvSnapshot, LanguageModel, LoadOptions, ModelInfo, Rope, Session,
+};
+pub use detokenize::Detokenizer;
 pub use error::{Error, Result};
+pub use generate::{FinishReason, GenerateOptions, Generator, StopOutcome, StopSequences};
 pub use gguf::{Array, Gguf, GgufWriter, Meta, Tensor, TensorInfo, TensorStream, Value};
+pub use lora::{Adapter, AdapterPart, AdapterSet};
+pub use sample::{Sampler, SamplingOptions, Token};
+pub use tokenizer::Tokenizer;
