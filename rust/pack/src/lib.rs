@@ -32,7 +32,7 @@ pub use layout::{
 };
 pub use manifest::{
     Calibration, Counts, EmbedderInfo, IndexInfo, IndexKind, LexicalInfo, Manifest, Metric, PackKind, Pooling,
-    RetrievalInfo, Scalar, Sealing, SectionEntry, SplitterInfo,
+    RetrievalInfo, Scalar, Sealing, SectionEntry, SplitterInfo, is_date,
 };
 pub use reader::{Pack, VerifyReport};
 pub use scratch::ScratchFile;

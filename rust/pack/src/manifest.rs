@@ -344,7 +344,7 @@ impl Manifest {
 }
 
 /// Whether `text` is `YYYY-MM-DD` with a month and day that exist in some year.
-pub(crate) fn is_date(text: &str) -> bool {
+pub fn is_date(text: &str) -> bool {
     let bytes = text.as_bytes();
     let digits = |range: std::ops::Range<usize>| {
         bytes[range].iter().try_fold(0u32, |sum, b| b.is_ascii_digit().then(|| sum * 10 + u32::from(b - b'0')))

@@ -9,21 +9,34 @@
 //! its hashes match: the database is opened read-only and defensively and its schema is compared with the one this
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
-//! Modules in reading order: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`,
-//! `build`, `matrix` (exact scan), `graph` (the walk), `index` (usearch behind a read-only wrapper), `sqlite` (a
-//! mapped database), `lexical`, `library`, `error`.
+//! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
+//! (the tables), `build`, `build_text`, `build_index`. To read: `library`, `rows`, `lexical`, `vectors`, `matrix` (the
+//! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with all `unsafe`).
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod bitmap;
 mod build;
+mod build_index;
+mod build_text;
 mod error;
+mod graph;
+mod lexical;
 mod library;
+mod mapped;
+mod matrix;
+mod rows;
+mod schema;
+mod sqlite;
+mod terms;
 mod types;
+mod vectors;
 
 pub use build::write_pack;
 pub use error::{Error, Result};
 pub use library::{Library, OpenOptions, Stats};
+pub use terms::{LEXICAL_VERSION, lexical_terms, query_terms};
 pub use types::{
     Allow, BuildInput, BuildProgress, BuildReport, BuildStage, Document, Hit, IndexChoice, Neighbours, NewDocument,
     NewPassage, PackFacts, Passage,

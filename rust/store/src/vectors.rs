@@ -1,0 +1,131 @@
+//! The vectors section, open for searching: a graph where there is one, and always the exact scan.
+
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use lorekit_pack::{IndexKind, Pack, SectionKind};
+
+use crate::bitmap::Bitmap;
+use crate::error::{Error, Result};
+use crate::graph::check_graph;
+use crate::mapped::MappedGraph;
+use crate::matrix::{Matrix, unit};
+use crate::types::{Allow, Hit};
+
+/// A filter that leaves fewer than one key in this many is answered by a scan of what it leaves: the graph would walk
+/// far to find so few.
+const SCAN_BELOW: usize = 20;
+
+/// The vectors of a pack.
+#[derive(Debug)]
+pub(crate) struct Vectors {
+    graph: Option<MappedGraph>,
+    permits: Permits,
+    pack: Arc<Pack>,
+    rows: usize,
+    dims: usize,
+    expansion: usize,
+}
+
+impl Vectors {
+    /// Checks the section whole and lets usearch map it if it has a graph.
+    pub fn open(pack: Arc<Pack>, threads: usize) -> Result<Self> {
+        let manifest = pack.manifest();
+        let path = pack.path();
+        let damaged = |what, expected: String, found: String| Error::DamagedIndex { path: path.into(), what, expected, found };
+        let rows = usize::try_from(manifest.counts.passages)
+            .map_err(|_| Error::Unsupported { path: path.into(), feature: "so many passages" })?;
+        let dims = manifest.embedder.dims as usize;
+        let (matrix, rest) = Matrix::split(path, pack.require(SectionKind::Vectors)?, rows, dims)?;
+        if let Some(row) = matrix.first_not_finite() {
+            return Err(damaged("a vector", "finite numbers".into(), format!("another in row {row}")));
+        }
+        let expansion = (manifest.index.expansion_search as usize).max(1);
+        let graph = match manifest.index.kind {
+            IndexKind::Exact if rest.is_empty() => None,
+            IndexKind::Exact => {
+                return Err(damaged("the rest of the section", "nothing".into(), format!("{} bytes", rest.len())));
+            }
+            IndexKind::Hnsw => {
+                let checked = check_graph(path, rest, rows, dims, manifest.index.connectivity)?;
+                Some(MappedGraph::open(Arc::clone(&pack), &checked, expansion, threads)?)
+            }
+        };
+        Ok(Self { graph, permits: Permits::new(threads), rows, dims, expansion, pack })
+    }
+
+    /// The `k` nearest of the allowed keys, through the graph if there is one and `approximate` is set.
+    pub fn search(&self, query: &[f32], k: usize, allow: Allow<'_>, approximate: bool) -> Result<Vec<Hit>> {
+        if query.len() != self.dims {
+            return Err(Error::QueryDimensions { expected: self.dims, found: query.len() });
+        }
+        let query = unit(query).ok_or(Error::QueryNotFinite)?;
+        let matrix = self.matrix()?;
+        let allowed = allow.map(|allow| Bitmap::collect(self.rows as u64, allow));
+        let n_allowed = allowed.as_ref().map_or(self.rows, Bitmap::len);
+        let k = k.min(n_allowed);
+        if k == 0 {
+            return Ok(Vec::new());
+        }
+        if let Some(graph) = self.graph.as_ref().filter(|_| approximate && n_allowed > self.rows / SCAN_BELOW) {
+            // Within the expansion further candidates cost nothing, and rescoring them makes up for the rounding of
+            // the query to f16.
+            let wanted = k.saturating_add(16).min(self.expansion).max(k).min(n_allowed);
+            let candidates = {
+                let _permit = self.permits.take();
+                graph.search(&query, wanted, allowed.as_ref())?
+            };
+            let hits = matrix.nearest(&query, k, candidates.into_iter());
+            if hits.len() == k {
+                return Ok(hits);
+            }
+        }
+        let keys = 0..self.rows as u64;
+        Ok(match allowed {
+            None => matrix.nearest(&query, k, keys),
+            Some(allowed) => matrix.nearest(&query, k, keys.filter(|&key| allowed.contains(key))),
+        })
+    }
+
+    /// A stored vector.
+    pub fn vector(&self, key: u64) -> Result<Vec<f32>> {
+        let row = usize::try_from(key).ok();
+        let missing = Error::NoSuchPassage { key, passages: self.rows as u64 };
+        self.matrix()?.widened(row.unwrap_or(usize::MAX)).ok_or(missing)
+    }
+
+    fn matrix(&self) -> Result<Matrix<'_>> {
+        let section = self.pack.require(SectionKind::Vectors)?;
+        Ok(Matrix::split(self.pack.path(), section, self.rows, self.dims)?.0)
+    }
+}
+
+/// A counting semaphore: usearch refuses more searches at once than it has threads reserved.
+#[derive(Debug)]
+struct Permits {
+    free: Mutex<usize>,
+    returned: Condvar,
+}
+
+impl Permits {
+    fn new(count: usize) -> Self {
+        Self { free: Mutex::new(count), returned: Condvar::new() }
+    }
+
+    fn take(&self) -> Permit<'_> {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.returned.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Permit(self)
+    }
+}
+
+struct Permit<'a>(&'a Permits);
+
+impl Drop for Permit<'_> {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.returned.notify_one();
+    }
+}
