@@ -1,7 +1,8 @@
 //! One layer's keys and values, stored as f16.
 
+use crate::convert::narrow_f16;
+use crate::dispatch::Isa;
 use crate::error::{ShapeError, check_length};
-use half::f16;
 use std::ops::Range;
 
 /// Positions in one tile of keys.
@@ -25,10 +26,6 @@ pub struct KvLayer {
     k: Vec<u16>,
     /// `(n_kv_heads, padded, head_dim)` as f16 bits.
     v: Vec<u16>,
-}
-
-fn to_f16(x: f32) -> u16 {
-    f16::from_f32(x.clamp(-65504.0, 65504.0)).to_bits()
 }
 
 impl KvLayer {
@@ -111,20 +108,18 @@ impl KvLayer {
             position + rows,
             self.capacity
         );
+        let isa = Isa::detected();
+        let mut key = vec![0u16; self.head_dim];
         for row in 0..rows {
             for head in 0..self.n_kv_heads {
-                let from = row * width + head * self.head_dim;
+                let from =
+                    row * width + head * self.head_dim..row * width + (head + 1) * self.head_dim;
                 let at = self.v_at(head, position + row);
-                for (to, from) in self.v[at..at + self.head_dim].iter_mut().zip(&v[from..]) {
-                    *to = to_f16(*from);
-                }
+                narrow_f16(isa, &v[from.clone()], &mut self.v[at..at + self.head_dim]);
+                narrow_f16(isa, &k[from], &mut key);
                 let at = self.k_at(head, position + row, 0);
-                for (to, from) in self.k[at..]
-                    .iter_mut()
-                    .step_by(TILE)
-                    .zip(&k[from..from + self.head_dim])
-                {
-                    *to = to_f16(*from);
+                for (to, from) in self.k[at..].iter_mut().step_by(TILE).zip(&key) {
+                    *to = *from;
                 }
             }
         }

@@ -16,6 +16,7 @@
 mod activations;
 mod attention;
 mod blocks;
+mod convert;
 mod dispatch;
 mod error;
 mod format;

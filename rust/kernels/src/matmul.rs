@@ -165,4 +165,4 @@ pub fn low_rank_add(
 
 #[cfg(test)]
 #[path = "matmul_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -12,8 +12,10 @@
 //! 0 with 8, 1 with 9 and so on, then with 4, 2, 1 apart.
 
 use crate::blocks::{Expanded, expand};
+use crate::kv::TILE;
 use crate::{Activations, Format, Matrix};
 use half::{bf16, f16};
+use std::ops::Range;
 
 /// One output: row `n` of `w` times row `m` of `x`, for quantized formats.
 pub(crate) fn dot_quantized(
@@ -110,6 +112,38 @@ pub(crate) fn widen(w: Matrix<'_>, n: usize, out: &mut [f32]) {
             for (v, raw) in out.iter_mut().zip(raw.as_chunks::<2>().0) {
                 *v = bf16::from_le_bytes(*raw).to_f32();
             }
+        }
+    }
+}
+
+/// Unscaled scores of one query against some tiles of keys: each summed dimension after dimension.
+pub(crate) fn attention_scores(q: &[f32], k: &[f32], tiles: Range<usize>, scores: &mut [f32]) {
+    for tile in tiles {
+        let mut sums = [0.0f32; TILE];
+        for (q, k) in q
+            .iter()
+            .zip(k[tile * q.len() * TILE..].as_chunks::<TILE>().0)
+        {
+            for lane in 0..TILE {
+                sums[lane] = q.mul_add(k[lane], sums[lane]);
+            }
+        }
+        scores[tile * TILE..(tile + 1) * TILE].copy_from_slice(&sums);
+    }
+}
+
+/// The sum of values weighted by `weights`, position after position.
+pub(crate) fn attention_weighted(
+    weights: &[f32],
+    v: &[f32],
+    positions: Range<usize>,
+    out: &mut [f32],
+) {
+    out.fill(0.0);
+    for j in positions {
+        let v = &v[j * out.len()..(j + 1) * out.len()];
+        for (out, v) in out.iter_mut().zip(v) {
+            *out = weights[j].mul_add(*v, *out);
         }
     }
 }
