@@ -25,11 +25,14 @@ mod normalise;
 mod fields;
 mod folder;
 mod front_matter;
+mod html;
 mod json_text;
 mod jsonl;
 mod lines;
 mod markdown;
 mod options;
+mod pdf;
+mod pdf_limits;
 mod read;
 mod table;
 

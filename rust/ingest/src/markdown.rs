@@ -5,6 +5,7 @@ use std::ops::Range;
 use pulldown_cmark::{Event, HeadingLevel, Options, Parser, Tag, TagEnd};
 
 use crate::document::{Block, BlockKind};
+use crate::html;
 use crate::markers::starts_new;
 use crate::normalise::TextBuilder;
 use crate::table::TableWriter;
@@ -255,9 +256,13 @@ impl Reader<'_, '_> {
         }
     }
 
+    /// HTML between blank lines is read as HTML.
     fn html_block(&mut self, range: Range<usize>) {
         self.finish();
-        let _ = range;
+        let source = self.body.get(range.clone()).unwrap_or_default();
+        let (blocks, _) = html::read(source, self.base + range.start, self.builder);
+        self.blocks.extend(blocks);
+        self.builder.start_block(false);
     }
 }
 

@@ -71,6 +71,8 @@ static ITEM: LazyLock<Regex> = LazyLock::new(|| {
 });
 static HAN_HEADING: LazyLock<Regex> =
     LazyLock::new(|| pattern(r"^[一二三四五六七八九十]{1,3}、[^。；：，,;:]{1,30}$"));
+static REFERENCE: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!("^[ 、]*第 ?{CN} ?[款项条目]")));
 static LETTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\(([a-z]{1,2})\)"));
 
 /// Reads an article marker. `heading` says that the markup makes the paragraph a heading, which settles doubts.
@@ -97,10 +99,8 @@ fn tiao(paragraph: &str, heading: bool) -> Option<Article> {
         "规定", "所", "的", "第", "和", "或", "至", "、", "及", "与", "，", "中", "之", "或者",
         "以及", "到",
     ];
-    if !heading
-        && (!set_off && continues.iter().any(|word| rest.starts_with(word))
-            || rest.trim_start().starts_with("第") && !rest.contains('。'))
-    {
+    let refers = !set_off && continues.iter().any(|word| rest.starts_with(word));
+    if !heading && (refers || REFERENCE.is_match(rest)) {
         return None;
     }
     let label: String = whole.as_str().chars().filter(|c| *c != ' ').collect();
@@ -244,6 +244,7 @@ mod tests {
             ("第十六条 订立保险合同", "16"),
             ("第八十五条之一 有下列情形", "85-1"),
             ("第85条 合同", "85"),
+            ("第六条 第三方机构应当备案", "6"),
             ("第一百二十条", "120"),
             ("第一条为了规范保险活动", "1"),
             ("第二条【定义】本法所称", "2"),
@@ -269,6 +270,7 @@ mod tests {
             "第十六条、第十七条不适用。",
             "依照第十六条 办理",
             "第十六次会议",
+            "第十六条 第二款规定的期限",
             "Section 5 of the Act applies to banks.",
             "Article 5 applies where the buyer pays, and not otherwise.",
             "Articles 5 to 7",

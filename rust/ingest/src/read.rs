@@ -4,10 +4,10 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::document::{Document, Format};
 use crate::error::SkipReason;
-use crate::fields::Origin;
+use crate::fields::{Fields, Origin};
 use crate::normalise::TextBuilder;
 use crate::options::ReadOptions;
-use crate::{front_matter, jsonl, lines, markdown};
+use crate::{front_matter, html, jsonl, lines, markdown, pdf};
 
 /// What one file gave.
 #[derive(Clone, Debug, Default)]
@@ -43,7 +43,7 @@ pub fn read_bytes(path: &str, bytes: &[u8], options: &ReadOptions) -> BytesReadi
         bytes: bytes.len() as u64,
     };
     if format == Format::Pdf {
-        return skipped(SkipReason::UnsupportedType);
+        return pdf_document(bytes, options, &origin);
     }
     let source = match std::str::from_utf8(bytes) {
         Ok(source) => source,
@@ -63,7 +63,8 @@ pub fn read_bytes(path: &str, bytes: &[u8], options: &ReadOptions) -> BytesReadi
         Format::Jsonl => return jsonl::read(source, base, &origin),
         Format::Markdown => markdown_document(source, base, &origin),
         Format::Text => text_document(source, base, &origin),
-        Format::Html | Format::Pdf => Err(SkipReason::UnsupportedType),
+        Format::Html => html_document(source, base, &origin),
+        Format::Pdf => Err(SkipReason::UnsupportedType),
     };
     match result {
         Ok(document) => BytesReading {
@@ -122,6 +123,27 @@ fn markdown_document(
     Ok(document)
 }
 
+fn html_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Document, SkipReason> {
+    let mut builder = TextBuilder::new();
+    let (blocks, fields) = html::read(source, base, &mut builder);
+    let text = builder.finish();
+    if blocks.is_empty() {
+        return Err(SkipReason::Empty);
+    }
+    let page_title = fields.title.clone();
+    let mut document = fields.into_document(origin, text, stem(origin.path), name(origin.path));
+    document.blocks = blocks;
+    // The heading names the document; a page title often names the site too.
+    if let Some(heading) = first_heading(&document)
+        && page_title
+            .as_deref()
+            .is_none_or(|title| title.contains(&heading))
+    {
+        document.title = heading;
+    }
+    Ok(document)
+}
+
 fn text_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Document, SkipReason> {
     let (fields, body) = front_matter::read(source)?;
     let lines: Vec<_> = lines::split(&source[body..], base + body).collect();
@@ -138,6 +160,32 @@ fn text_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Docum
     document.blocks = blocks;
     title_from_first_line(&mut document, fields.title.is_some());
     Ok(document)
+}
+
+fn pdf_document(bytes: &[u8], options: &ReadOptions, origin: &Origin<'_>) -> BytesReading {
+    let extracted = match pdf::extract(bytes, options) {
+        Ok(extracted) => extracted,
+        Err(reason) => return skipped(reason),
+    };
+    let mut builder = TextBuilder::new();
+    let blocks = pdf::read(&extracted, &mut builder);
+    let text = builder.finish();
+    let mut reading = BytesReading::default();
+    if !extracted.broken.is_empty() {
+        reading.skipped.push(SkipReason::PdfPages {
+            pages: extracted.broken,
+        });
+    }
+    if !blocks.is_empty() {
+        let mut document =
+            Fields::default().into_document(origin, text, stem(origin.path), name(origin.path));
+        document.blocks = blocks;
+        title_from_first_line(&mut document, false);
+        reading.documents.push(document);
+    } else if reading.skipped.is_empty() {
+        reading.skipped.push(SkipReason::Empty);
+    }
+    reading
 }
 
 /// The first line of a text without markup, if it looks like a title, becomes a heading, and the title if none is declared.

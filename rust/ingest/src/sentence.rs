@@ -34,13 +34,16 @@ fn cut(text: &str, ends: impl Fn(&str, usize, char) -> bool) -> Vec<Range<usize>
         if !ends(text, at, c) {
             continue;
         }
-        // Repeated marks, closing marks and white space belong to what they end.
+        // Repeated marks, closing marks and white space belong to what they end; a straight quote behind white space
+        // opens the next sentence.
+        let mut spaced = c == '\n';
         while let Some(&(_, next)) = chars.peek() {
-            if is_terminal(next) || is_closing(next) || next.is_whitespace() {
-                chars.next();
-            } else {
+            let closing = is_closing(next) && !(spaced && matches!(next, '"' | '\''));
+            if !(is_terminal(next) || closing || next.is_whitespace()) {
                 break;
             }
+            spaced |= next.is_whitespace();
+            chars.next();
         }
         let end = chars.peek().map_or(text.len(), |&(i, _)| i);
         out.push(start..end);
