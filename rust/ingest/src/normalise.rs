@@ -218,12 +218,6 @@ impl TextBuilder {
         self.out.text.len()
     }
 
-    /// Whether the current block has visible text.
-    pub(crate) fn is_open(&mut self) -> bool {
-        self.flush();
-        self.open
-    }
-
     /// The text from `start` on.
     pub(crate) fn text_from(&mut self, start: usize) -> &str {
         self.flush();

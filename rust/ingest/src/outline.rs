@@ -161,7 +161,8 @@ impl<'a> Outline<'a> {
             && markers::paragraph_letter(text).is_some_and(|l| l.as_bytes() == [letter])
         {
             let c = char::from(letter);
-            self.settle_title();
+            // The title of the section goes on to its paragraphs, through the title path.
+            self.article_title = None;
             self.start(Some(format!("{label}({c})")), &format!("{number}({c})"));
             self.lettered = Some((label, number, letter + 1));
         }
