@@ -18,7 +18,7 @@ pub(crate) fn passage(path: &Path, connection: &Connection, key: u64) -> Result<
     let mut statement = connection
         .prepare_cached(
             "SELECT passage_id, document, text, title_path, article, place, source_start, source_end, page, tokens, \
-             labels FROM passages WHERE id = ?1",
+             labels, valid_from, valid_to FROM passages WHERE id = ?1",
         )
         .map_err(failed())?;
     let mut rows = statement.query([row_number(key)]).map_err(failed())?;
@@ -31,10 +31,15 @@ pub(crate) fn passage(path: &Path, connection: &Connection, key: u64) -> Result<
     if start > end {
         return Err(inconsistent(path, "a source range", "start before end", &format!("{start}..{end}")));
     }
+    let document = document(path, connection, row.get(1).map_err(failed())?)?;
+    let valid_from: Option<String> = row.get(11).map_err(failed())?;
+    let valid_to: Option<String> = row.get(12).map_err(failed())?;
     Ok(Passage {
         key,
         id: PassageId(row.get(0).map_err(failed())?),
-        document: document(path, connection, row.get(1).map_err(failed())?)?,
+        valid_from: valid_from.or_else(|| document.valid_from.clone()),
+        valid_to: valid_to.or_else(|| document.valid_to.clone()),
+        document,
         text: row.get(2).map_err(failed())?,
         title_path: json(path, "a title path", &row.get::<_, String>(3).map_err(failed())?)?,
         article: row.get(4).map_err(failed())?,

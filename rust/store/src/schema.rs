@@ -12,26 +12,31 @@ pub(crate) const APPLICATION_ID: i32 = 0x4c4f_5245;
 /// Version of the tables.
 pub(crate) const SCHEMA_VERSION: i32 = 1;
 
-/// Documents by number; `id` is the document's position plus one.
+/// Documents by number; `id` is the document's position plus one. A compacted pack may hold several editions of one
+/// document, so `document_id` is not unique.
 const DOCUMENTS: &str = "CREATE TABLE documents(\
-id INTEGER PRIMARY KEY, document_id TEXT NOT NULL UNIQUE, path TEXT NOT NULL, title TEXT NOT NULL, version TEXT, \
+id INTEGER PRIMARY KEY, document_id TEXT NOT NULL, path TEXT NOT NULL, title TEXT NOT NULL, version TEXT, \
 language TEXT NOT NULL, valid_from TEXT, valid_to TEXT, labels TEXT NOT NULL, source_hash BLOB NOT NULL, \
 format TEXT NOT NULL) STRICT";
 
-/// Passages by number; `id` is the key plus one, since row numbers begin at one.
+const DOCUMENTS_BY_ID: &str = "CREATE INDEX documents_by_id ON documents(document_id)";
+
+/// Passages by number; `id` is the key plus one, since row numbers begin at one. `valid_from` and `valid_to`
+/// are the passage's own, where they differ from its document's.
 const PASSAGES: &str = "CREATE TABLE passages(\
 id INTEGER PRIMARY KEY, passage_id BLOB NOT NULL UNIQUE, document INTEGER NOT NULL, text TEXT NOT NULL, \
 title_path TEXT NOT NULL, article TEXT, place TEXT NOT NULL, source_start INTEGER NOT NULL, \
-source_end INTEGER NOT NULL, page INTEGER, tokens INTEGER NOT NULL, labels TEXT NOT NULL, terms INTEGER NOT NULL, \
-digest BLOB NOT NULL) STRICT";
+source_end INTEGER NOT NULL, page INTEGER, tokens INTEGER NOT NULL, valid_from TEXT, valid_to TEXT, \
+labels TEXT NOT NULL, terms INTEGER NOT NULL, digest BLOB NOT NULL) STRICT";
 
 /// Terms by passage: made by [`lexical_terms`](crate::lexical_terms), joined by spaces, and cut at spaces again.
 const LEXICAL: &str =
     "CREATE VIRTUAL TABLE lexical USING fts5(heading, body, content='', tokenize=\"ascii tokenchars '.'\")";
 
-/// What the three statements leave in `sqlite_schema`, by name: type, name, table, statement.
+/// What these statements leave in `sqlite_schema`, by name: type, name, table, statement.
 const EXPECTED: [(&str, &str, &str, Option<&str>); 9] = [
     ("table", "documents", "documents", Some(DOCUMENTS)),
+    ("index", "documents_by_id", "documents", Some(DOCUMENTS_BY_ID)),
     ("table", "lexical", "lexical", Some(LEXICAL)),
     (
         "table",
@@ -58,7 +63,6 @@ const EXPECTED: [(&str, &str, &str, Option<&str>); 9] = [
         Some("CREATE TABLE 'lexical_idx'(segid, term, pgno, PRIMARY KEY(segid, term)) WITHOUT ROWID"),
     ),
     ("table", "passages", "passages", Some(PASSAGES)),
-    ("index", "sqlite_autoindex_documents_1", "documents", None),
     ("index", "sqlite_autoindex_passages_1", "passages", None),
 ];
 
@@ -67,7 +71,7 @@ pub(crate) fn create(path: &Path, connection: &Connection) -> Result<()> {
     connection
         .execute_batch(&format!(
             "PRAGMA application_id = {APPLICATION_ID}; PRAGMA user_version = {SCHEMA_VERSION}; \
-             {DOCUMENTS}; {PASSAGES}; {LEXICAL};"
+             {DOCUMENTS}; {DOCUMENTS_BY_ID}; {PASSAGES}; {LEXICAL};"
         ))
         .map_err(database_error(path, "creating tables"))
 }

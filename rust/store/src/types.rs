@@ -205,6 +205,10 @@ pub struct Passage {
     pub page: Option<u32>,
     /// Length in tokens of the embedder.
     pub tokens: u32,
+    /// First day it holds: its own, else its document's.
+    pub valid_from: Option<String>,
+    /// Last day it holds: its own, else its document's.
+    pub valid_to: Option<String>,
     /// Groups of access labels, its document's included; a caller needs one label of each group.
     pub label_groups: Vec<Vec<String>>,
 }
