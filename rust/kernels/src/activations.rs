@@ -122,13 +122,13 @@ impl Activations {
         if task == x.len().max(1) {
             for part in parts {
                 let mut part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
-                isa.compiled(|| quantize(&mut part));
+                isa.compiled(quantize, &mut part);
             }
         } else {
             let parts: Vec<_> = parts.collect();
             pool.run(parts.len(), &|i| {
                 let mut part = parts[i].lock().unwrap_or_else(PoisonError::into_inner);
-                isa.compiled(|| quantize(&mut part));
+                isa.compiled(quantize, &mut part);
             });
         }
     }

@@ -20,7 +20,7 @@ const BLOCK: usize = 128;
 /// Queries that share the loads of keys and values.
 pub(crate) const SHARE: usize = 4;
 /// Queries for which one task widens keys and values once.
-const QUERIES: usize = 64;
+const QUERIES: usize = 128;
 /// Up to this many rows, blocks rather than rows are what tasks divide.
 const FEW_ROWS: usize = 4;
 
@@ -297,7 +297,7 @@ fn by_row(
                 let each = |query: usize, local: Running, acc: &[f32]| {
                     let out =
                         &mut columns.row_mut(query / group)[query % group * head_dim..][..head_dim];
-                    isa.compiled(|| merge(&mut running[query], local, acc, out));
+                    isa.compiled(merge, (&mut running[query], local, acc, out));
                 };
                 let positions = block * BLOCK..end.min((block + 1) * BLOCK);
                 one_block(
@@ -369,7 +369,7 @@ fn by_block(
                     largest: from[0],
                     sum: from[1],
                 };
-                isa.compiled(|| merge(&mut running, local, &from[2..], out));
+                isa.compiled(merge, (&mut running, local, &from[2..], out));
             }
             let inverse = 1.0 / running.sum;
             for out in out {
@@ -441,7 +441,7 @@ fn one_block(
                 .zip(&mut local)
                 .take(n)
             {
-                *local = isa.compiled(|| exponentials(scores, tiles.clone(), sight.clone(), scale));
+                *local = isa.compiled(exponentials, (scores, tiles.clone(), sight.clone(), scale));
             }
             isa.weighted(
                 &scratch.scores[..n * BLOCK],
@@ -468,10 +468,7 @@ fn one_block(
 /// into zeros.
 #[inline(always)]
 fn exponentials(
-    scores: &mut [f32],
-    tiles: Range<usize>,
-    sight: Range<usize>,
-    scale: f32,
+    (scores, tiles, sight, scale): (&mut [f32], Range<usize>, Range<usize>, f32),
 ) -> Running {
     let start = tiles.start * TILE;
     let scores = &mut scores[start..tiles.end * TILE];
@@ -496,7 +493,7 @@ fn exponentials(
 
 /// Adds a block's local softmax and weighted values to those of the blocks before it.
 #[inline(always)]
-fn merge(running: &mut Running, local: Running, acc: &[f32], out: &mut [f32]) {
+fn merge((running, local, acc, out): (&mut Running, Running, &[f32], &mut [f32])) {
     let largest = running.largest.max(local.largest);
     let (before, now) = (exp(running.largest - largest), exp(local.largest - largest));
     running.largest = largest;

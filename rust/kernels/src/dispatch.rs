@@ -45,13 +45,14 @@ impl Isa {
         }
     }
 
-    /// Runs portable code compiled for this family: what is inlined into `f` uses its registers.
+    /// Calls `f` compiled for this family. `f` is the name of an `#[inline(always)]` function, which takes its arguments
+    /// as one tuple; only such a function is sure to be compiled with the family's instructions.
     #[inline]
-    pub(crate) fn compiled<R>(self, f: impl FnOnce() -> R) -> R {
+    pub(crate) fn compiled<A, R>(self, f: impl FnOnce(A) -> R, arguments: A) -> R {
         match self {
-            Self::Portable => f(),
+            Self::Portable => f(arguments),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => crate::x86::compiled_avx512(self, f),
+            Self::Avx512Vnni => crate::x86::compiled_avx512(self, f, arguments),
         }
     }
 }

@@ -121,7 +121,8 @@ pub fn matmul_reference(w: Matrix<'_>, x: &[f32], out: &mut [f32]) {
 
 /// Adds the low-rank part of an adapter: `out += scale * (x Aᵀ) Bᵀ`.
 ///
-/// `x` is `(rows, in)`, `a` `(r, in)`, `b` `(out, r)`, `out` `(rows, out)`, all f32 and row-major.
+/// `x` is `(rows, in)`, `a` `(r, in)`, `b` `(out, r)`, `out` `(rows, out)`, all f32 and row-major. Rows are independent:
+/// each has the same bits in any batch.
 ///
 /// # Panics
 /// If the sizes do not fit `rows`.
@@ -148,18 +149,24 @@ pub fn low_rank_add(
     );
     let rank = a.len() / n_in;
     assert_eq!(b.len(), n_out * rank, "the size of the low-rank B");
+    let isa = Isa::detected();
     let mut low = vec![0.0f32; rows * rank];
-    pool.for_each_chunk(&mut low, rank, &|m, low| {
-        let x = &x[m * n_in..(m + 1) * n_in];
-        for (low, a) in low.iter_mut().zip(a.chunks_exact(n_in)) {
-            *low = scale * portable::dot_f32(a, x);
+    pool.for_each_panel(&mut [(rank, &mut low)], panel::ROWS, &|_, mut columns| match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512Vnni => crate::x86::columns_f32_avx512(isa, a, n_in, x, columns),
+        Isa::Portable => {
+            let range = columns.range();
+            for (m, x) in x.chunks_exact(n_in).enumerate() {
+                let rows = a[range.start * n_in..range.end * n_in].chunks_exact(n_in);
+                for (low, a) in columns.row_mut(m).iter_mut().zip(rows) {
+                    *low = portable::dot_f32(a, x);
+                }
+            }
         }
     });
-    pool.for_each_chunk(out, n_out, &|m, out| {
-        let low = &low[m * rank..(m + 1) * rank];
-        for (out, b) in out.iter_mut().zip(b.chunks_exact(rank)) {
-            *out += portable::dot_f32(b, low);
-        }
+    crate::ops::scale(&mut low, scale);
+    pool.for_each_panel(&mut [(n_out, out)], panel::ROWS, &|_, columns| {
+        isa.compiled(portable::low_rank_columns, (low.as_slice(), b, rank, columns));
     });
 }
 

@@ -75,20 +75,19 @@ pub fn rms_norm(pool: &ThreadPool, x: &[f32], weight: &[f32], eps: f32, out: &mu
     let isa = Isa::detected();
     pool.for_each_chunk(out, rows_per_task * cols, &|i, out| {
         let x = &x[i * rows_per_task * cols..][..out.len()];
-        isa.compiled(|| {
-            for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
-                rms_norm_row(x, weight, eps, out);
-            }
-        });
+        isa.compiled(rms_norm_rows, (x, weight, eps, out));
     });
 }
 
 #[inline(always)]
-fn rms_norm_row(x: &[f32], weight: &[f32], eps: f32, out: &mut [f32]) {
-    let mean = sum_of(x, |acc, v| v.mul_add(v, acc)) / x.len() as f32;
-    let inverse = 1.0 / (mean + eps).sqrt();
-    for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
-        *out = x * inverse * w;
+fn rms_norm_rows((x, weight, eps, out): (&[f32], &[f32], f32, &mut [f32])) {
+    let cols = weight.len();
+    for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
+        let mean = sum_of(x, |acc, v| v.mul_add(v, acc)) / cols as f32;
+        let inverse = 1.0 / (mean + eps).sqrt();
+        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+            *out = x * inverse * w;
+        }
     }
 }
 
@@ -111,21 +110,20 @@ pub fn layer_norm(
     let isa = Isa::detected();
     pool.for_each_chunk(out, rows_per_task * cols, &|i, out| {
         let x = &x[i * rows_per_task * cols..][..out.len()];
-        isa.compiled(|| {
-            for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
-                layer_norm_row(x, weight, bias, eps, out);
-            }
-        });
+        isa.compiled(layer_norm_rows, (x, weight, bias, eps, out));
     });
 }
 
 #[inline(always)]
-fn layer_norm_row(x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
-    let mean = sum_of(x, |acc, v| acc + v) / x.len() as f32;
-    let variance = sum_of(x, |acc, v| (v - mean).mul_add(v - mean, acc)) / x.len() as f32;
-    let inverse = 1.0 / (variance + eps).sqrt();
-    for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
-        *out = ((x - mean) * inverse).mul_add(*w, *b);
+fn layer_norm_rows((x, weight, bias, eps, out): (&[f32], &[f32], &[f32], f32, &mut [f32])) {
+    let cols = weight.len();
+    for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
+        let mean = sum_of(x, |acc, v| acc + v) / cols as f32;
+        let variance = sum_of(x, |acc, v| (v - mean).mul_add(v - mean, acc)) / cols as f32;
+        let inverse = 1.0 / (variance + eps).sqrt();
+        for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+            *out = ((x - mean) * inverse).mul_add(*w, *b);
+        }
     }
 }
 
@@ -147,29 +145,16 @@ pub fn scale(x: &mut [f32], s: f32) {
     }
 }
 
-#[inline(always)]
-fn gated(
-    pool: &ThreadPool,
-    gate: &[f32],
-    up: &[f32],
-    out: &mut [f32],
-    f: impl Fn(f32) -> f32 + Sync,
-) {
-    assert!(
-        gate.len() == up.len() && gate.len() == out.len(),
-        "all three of one size"
-    );
+/// Splits a gate over the pool; `f` is compiled for the instruction set.
+fn gated<F>(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32], f: F)
+where
+    F: for<'a> Fn((&'a [f32], &'a [f32], &'a mut [f32])) + Copy + Sync,
+{
+    assert!(gate.len() == up.len() && gate.len() == out.len(), "all three of one size");
     let isa = Isa::detected();
     pool.for_each_chunk(out, CHUNK, &|i, out| {
-        let (gate, up) = (
-            &gate[i * CHUNK..][..out.len()],
-            &up[i * CHUNK..][..out.len()],
-        );
-        isa.compiled(|| {
-            for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
-                *out = f(*gate) * up;
-            }
-        });
+        let (gate, up) = (&gate[i * CHUNK..][..out.len()], &up[i * CHUNK..][..out.len()]);
+        isa.compiled(f, (gate, up, out));
     });
 }
 
@@ -178,12 +163,14 @@ fn gated(
 /// # Panics
 /// If the sizes differ.
 pub fn silu_mul(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    gated(pool, gate, up, out, silu);
+    gated(pool, gate, up, out, silu_mul_chunk);
 }
 
 #[inline(always)]
-fn silu(x: f32) -> f32 {
-    x / (1.0 + exp(-x))
+fn silu_mul_chunk((gate, up, out): (&[f32], &[f32], &mut [f32])) {
+    for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
+        *out = x / (1.0 + exp(-x)) * up;
+    }
 }
 
 /// GeGLU: `out = gelu(gate) * up`, with the tanh form of GELU.
@@ -191,27 +178,30 @@ fn silu(x: f32) -> f32 {
 /// # Panics
 /// If the sizes differ.
 pub fn gelu_tanh_mul(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    gated(pool, gate, up, out, gelu_tanh);
+    gated(pool, gate, up, out, gelu_tanh_mul_chunk);
 }
 
-/// `x (1 + tanh u) / 2`, which is `x / (1 + e^-2u)`.
+/// `x (1 + tanh u) / 2` is `x / (1 + e^-2u)`.
 #[inline(always)]
-fn gelu_tanh(x: f32) -> f32 {
+fn gelu_tanh_mul_chunk((gate, up, out): (&[f32], &[f32], &mut [f32])) {
     const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
-    let inner = (x * x * x).mul_add(0.044_715, x);
-    x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * inner))
+    for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
+        let inner = (x * x * x).mul_add(0.044_715, x);
+        *out = x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * inner)) * up;
+    }
 }
 
 /// GELU in place, `x Φ(x)` with the error function (Abramowitz and Stegun 7.1.26, absolute error 1.5e-7).
 pub fn gelu_erf(pool: &ThreadPool, x: &mut [f32]) {
     let isa = Isa::detected();
-    pool.for_each_chunk(x, CHUNK, &|_, x| {
-        isa.compiled(|| {
-            for x in x {
-                *x = gelu_exact(*x);
-            }
-        });
-    });
+    pool.for_each_chunk(x, CHUNK, &|_, x| isa.compiled(gelu_erf_chunk, x));
+}
+
+#[inline(always)]
+fn gelu_erf_chunk(x: &mut [f32]) {
+    for x in x {
+        *x = gelu_exact(*x);
+    }
 }
 
 #[inline(always)]
@@ -229,16 +219,19 @@ fn gelu_exact(x: f32) -> f32 {
 
 /// Softmax of one row, in place. An empty row stays empty.
 pub fn softmax(x: &mut [f32]) {
-    Isa::detected().compiled(|| {
-        let largest = largest(x);
-        for x in x.iter_mut() {
-            *x = exp(*x - largest);
-        }
-        let inverse = 1.0 / sum_of(x, |acc, v| acc + v);
-        for x in x {
-            *x *= inverse;
-        }
-    });
+    Isa::detected().compiled(softmax_row, x);
+}
+
+#[inline(always)]
+fn softmax_row(x: &mut [f32]) {
+    let largest = largest(x);
+    for x in x.iter_mut() {
+        *x = exp(*x - largest);
+    }
+    let inverse = 1.0 / sum_of(x, |acc, v| acc + v);
+    for x in x {
+        *x *= inverse;
+    }
 }
 
 /// The largest value; NaN counts as below all.

@@ -13,6 +13,8 @@
 
 use crate::blocks::{Expanded, expand};
 use crate::kv::TILE;
+use crate::panel::ROWS;
+use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
 use half::{bf16, f16};
 use std::ops::Range;
@@ -144,6 +146,31 @@ pub(crate) fn attention_weighted(
         let v = &v[j * out.len()..(j + 1) * out.len()];
         for (out, v) in out.iter_mut().zip(v) {
             *out = weights[j].mul_add(*v, *out);
+        }
+    }
+}
+
+/// Adds `low` times some rows of `b`, `(out, rank)`, to their columns: each sum goes along the rank, then is added.
+///
+/// The rows are transposed once, so that the columns lie side by side.
+#[inline(always)]
+pub(crate) fn low_rank_columns((low, b, rank, mut columns): (&[f32], &[f32], usize, Columns<'_>)) {
+    let range = columns.range();
+    let mut transposed = vec![[0.0f32; ROWS]; rank];
+    for (lane, b) in b[range.start * rank..range.end * rank].chunks_exact(rank).enumerate() {
+        for (column, b) in transposed.iter_mut().zip(b) {
+            column[lane] = *b;
+        }
+    }
+    for (m, low) in low.chunks_exact(rank).enumerate() {
+        let mut sums = [0.0f32; ROWS];
+        for (low, b) in low.iter().zip(&transposed) {
+            for lane in 0..ROWS {
+                sums[lane] = low.mul_add(b[lane], sums[lane]);
+            }
+        }
+        for (out, sum) in columns.row_mut(m).iter_mut().zip(sums) {
+            *out += sum;
         }
     }
 }

@@ -3,21 +3,29 @@
 //! 4 weight rows by up to 6 activation rows share their loads; each pair has one register of 16 sums along the columns.
 
 use crate::pool::Columns;
-use crate::{Activations, Format, Matrix};
+use crate::Format;
 use std::arch::x86_64::*;
 
 /// Weight rows of one tile.
 const N: usize = 4;
 
-/// Computes the columns of one task for a float weight.
+/// A float weight of `rows` by `cols`, as bytes.
+#[derive(Clone, Copy)]
+pub(super) struct FloatRows<'a> {
+    pub(super) data: &'a [u8],
+    pub(super) rows: usize,
+    pub(super) cols: usize,
+}
+
+/// Computes the columns of one task for a float weight, from the activation rows `x`.
 ///
 /// # Safety
 /// The processor has AVX-512 F, BW, VL and DQ.
-pub(crate) unsafe fn float(w: Matrix<'_>, x: &Activations, columns: Columns<'_>) {
-    assert!(w.cols() == x.cols() && x.values.len() == x.rows() * x.cols());
+pub(super) unsafe fn float(format: Format, w: FloatRows<'_>, x: &[f32], columns: Columns<'_>) {
+    assert_eq!(Some(w.data.len()), format.row_bytes(w.cols).map(|bytes| bytes * w.rows));
     // SAFETY: the caller's promise of features.
     unsafe {
-        match w.format() {
+        match format {
             Format::F32 => all::<F32>(w, x, columns),
             Format::F16 => all::<F16>(w, x, columns),
             Format::BF16 => all::<BF16>(w, x, columns),
@@ -88,11 +96,15 @@ unsafe fn widen_bf16(bits: __m256i) -> __m512 {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
-fn all<L: Load>(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>) {
+fn all<L: Load>(w: FloatRows<'_>, x: &[f32], mut columns: Columns<'_>) {
     let range = columns.range();
+    if w.cols == 0 {
+        return;
+    }
+    let all_rows = x.len() / w.cols;
     let mut m = 0;
-    while m < x.rows() {
-        let rows = 6.min(x.rows() - m);
+    while m < all_rows {
+        let rows = 6.min(all_rows - m);
         for n in range.clone().step_by(N) {
             let at = n - range.start;
             match rows {
@@ -144,18 +156,20 @@ fn two_apart(a: __m128, b: __m128) -> __m128 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq")]
 fn tile<L: Load, const M: usize>(
-    w: Matrix<'_>,
+    w: FloatRows<'_>,
     n: usize,
-    x: &Activations,
+    x: &[f32],
     m: usize,
     at: usize,
     columns: &mut Columns<'_>,
 ) {
-    let cols = w.cols();
-    let last = w.rows() - 1;
-    let weights: [*const u8; N] = std::array::from_fn(|i| w.row((n + i).min(last)).as_ptr());
+    let cols = w.cols;
+    let last = w.rows - 1;
+    let row = cols * L::BYTES;
+    let weights: [*const u8; N] =
+        std::array::from_fn(|i| w.data[(n + i).min(last) * row..][..row].as_ptr());
     let values: [*const f32; M] =
-        std::array::from_fn(|r| x.values[(m + r) * cols..(m + r + 1) * cols].as_ptr());
+        std::array::from_fn(|r| x[(m + r) * cols..(m + r + 1) * cols].as_ptr());
     let mut acc = [[_mm512_setzero_ps(); N]; M];
     let whole = cols / 16 * 16;
     for k in (0..whole).step_by(16) {

@@ -9,7 +9,8 @@ mod f16c;
 use crate::dispatch::Isa;
 use crate::panel::Panel;
 use crate::pool::Columns;
-use crate::{Activations, Matrix};
+use crate::{Activations, Format, Matrix};
+use avx512_float::FloatRows;
 use std::ops::Range;
 
 /// One task's columns by AVX-512 kernels.
@@ -24,23 +25,34 @@ pub(crate) fn columns_avx512(
     // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
     unsafe {
         if w.format().is_float() {
-            avx512_float::float(w, x, columns);
+            let rows = FloatRows { data: w.data(), rows: w.rows(), cols: w.cols() };
+            avx512_float::float(w.format(), rows, &x.values, columns);
         } else {
             avx512::quantized(w, x, columns, scratch);
         }
     }
 }
 
-/// Runs `f`, and what the compiler inlines into it, with AVX-512 instructions.
+/// One task's columns of `x` times `w`, `(rows, cols)`, all f32.
+pub(crate) fn columns_f32_avx512(isa: Isa, w: &[f32], cols: usize, x: &[f32], columns: Columns<'_>) {
+    assert_eq!(isa, Isa::Avx512Vnni);
+    // SAFETY: the bytes of floats are bytes. The value `Avx512Vnni` is made only where the features were detected.
+    unsafe {
+        let data = std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w));
+        avx512_float::float(Format::F32, FloatRows { data, rows: w.len() / cols, cols }, x, columns);
+    }
+}
+
+/// Calls `f`, and what the compiler inlines into it, with AVX-512 instructions.
 #[inline]
-pub(crate) fn compiled_avx512<R>(isa: Isa, f: impl FnOnce() -> R) -> R {
+pub(crate) fn compiled_avx512<A, R>(isa: Isa, f: impl FnOnce(A) -> R, arguments: A) -> R {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,f16c,avx2")]
-    fn inner<R>(f: impl FnOnce() -> R) -> R {
-        f()
+    fn inner<A, R>(f: impl FnOnce(A) -> R, arguments: A) -> R {
+        f(arguments)
     }
     assert_eq!(isa, Isa::Avx512Vnni);
     // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
-    unsafe { inner(f) }
+    unsafe { inner(f, arguments) }
 }
 
 /// Widens f16 bits.
