@@ -27,7 +27,11 @@ impl<'a> Cursor<'a> {
     /// The next `n` bytes.
     pub(super) fn take(&mut self, n: usize) -> Parsed<&'a [u8]> {
         if n > self.remaining() {
-            return Err(format!("the file ends at {} bytes, where {n} more are needed at {}", self.bytes.len(), self.at));
+            return Err(format!(
+                "the file ends at {} bytes, where {n} more are needed at {}",
+                self.bytes.len(),
+                self.at
+            ));
         }
         let taken = &self.bytes[self.at..self.at + n];
         self.at += n;
@@ -54,7 +58,10 @@ impl<'a> Cursor<'a> {
         let count = self.u64()?;
         match usize::try_from(count) {
             Ok(n) if n <= self.remaining() / least => Ok(n),
-            _ => Err(format!("{count} {what} do not fit the {} bytes left", self.remaining())),
+            _ => Err(format!(
+                "{count} {what} do not fit the {} bytes left",
+                self.remaining()
+            )),
         }
     }
 
