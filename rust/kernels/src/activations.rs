@@ -1,7 +1,7 @@
 //! The other operand of a matrix product: rows of f32, quantized once and used against many weights.
 
 use crate::ThreadPool;
-use crate::dispatch::Isa;
+use crate::dispatch::{Isa, Kernel};
 use std::sync::{Mutex, PoisonError};
 
 /// Values one task quantizes.
@@ -122,15 +122,25 @@ impl Activations {
         if task == x.len().max(1) {
             for part in parts {
                 let mut part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
-                isa.compiled(quantize, &mut part);
+                isa.compiled(Quantize(&mut part));
             }
         } else {
             let parts: Vec<_> = parts.collect();
             pool.run(parts.len(), &|i| {
                 let mut part = parts[i].lock().unwrap_or_else(PoisonError::into_inner);
-                isa.compiled(quantize, &mut part);
+                isa.compiled(Quantize(&mut part));
             });
         }
+    }
+}
+
+struct Quantize<'a, 'b>(&'a mut Part<'b>);
+
+impl Kernel for Quantize<'_, '_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        quantize(self.0);
     }
 }
 

@@ -8,7 +8,7 @@
 
 use crate::ThreadPool;
 use crate::convert::widen_f16;
-use crate::dispatch::Isa;
+use crate::dispatch::{Isa, Kernel};
 use crate::kv::{KvLayer, TILE};
 use crate::ops::{exp, largest};
 use crate::portable::{self, add_lanes};
@@ -297,7 +297,7 @@ fn by_row(
                 let each = |query: usize, local: Running, acc: &[f32]| {
                     let out =
                         &mut columns.row_mut(query / group)[query % group * head_dim..][..head_dim];
-                    isa.compiled(merge, (&mut running[query], local, acc, out));
+                    isa.compiled(Merge(&mut running[query], local, acc, out));
                 };
                 let positions = block * BLOCK..end.min((block + 1) * BLOCK);
                 one_block(
@@ -369,7 +369,7 @@ fn by_block(
                     largest: from[0],
                     sum: from[1],
                 };
-                isa.compiled(merge, (&mut running, local, &from[2..], out));
+                isa.compiled(Merge(&mut running, local, &from[2..], out));
             }
             let inverse = 1.0 / running.sum;
             for out in out {
@@ -441,7 +441,7 @@ fn one_block(
                 .zip(&mut local)
                 .take(n)
             {
-                *local = isa.compiled(exponentials, (scores, tiles.clone(), sight.clone(), scale));
+                *local = isa.compiled(Exponentials(scores, tiles.clone(), sight.clone(), scale));
             }
             isa.weighted(
                 &scratch.scores[..n * BLOCK],
@@ -466,40 +466,50 @@ fn one_block(
 
 /// Scales the scores of some tiles and turns them into exponentials relative to the largest; those outside `sight`
 /// into zeros.
-#[inline(always)]
-fn exponentials(
-    (scores, tiles, sight, scale): (&mut [f32], Range<usize>, Range<usize>, f32),
-) -> Running {
-    let start = tiles.start * TILE;
-    let scores = &mut scores[start..tiles.end * TILE];
-    for score in scores.iter_mut() {
-        *score *= scale;
-    }
-    scores[..sight.start - start].fill(f32::NEG_INFINITY);
-    scores[sight.end - start..].fill(f32::NEG_INFINITY);
-    let largest = largest(scores);
-    let mut lanes = [0.0f32; TILE];
-    for scores in scores.as_chunks_mut::<TILE>().0 {
-        for lane in 0..TILE {
-            scores[lane] = exp(scores[lane] - largest);
-            lanes[lane] += scores[lane];
+struct Exponentials<'a>(&'a mut [f32], Range<usize>, Range<usize>, f32);
+
+impl Kernel for Exponentials<'_> {
+    type Output = Running;
+    #[inline(always)]
+    fn run(self) -> Running {
+        let Self(scores, tiles, sight, scale) = self;
+        let start = tiles.start * TILE;
+        let scores = &mut scores[start..tiles.end * TILE];
+        for score in scores.iter_mut() {
+            *score *= scale;
         }
-    }
-    Running {
-        largest,
-        sum: add_lanes(lanes),
+        scores[..sight.start - start].fill(f32::NEG_INFINITY);
+        scores[sight.end - start..].fill(f32::NEG_INFINITY);
+        let largest = largest(scores);
+        let mut lanes = [0.0f32; TILE];
+        for scores in scores.as_chunks_mut::<TILE>().0 {
+            for lane in 0..TILE {
+                scores[lane] = exp(scores[lane] - largest);
+                lanes[lane] += scores[lane];
+            }
+        }
+        Running {
+            largest,
+            sum: add_lanes(lanes),
+        }
     }
 }
 
 /// Adds a block's local softmax and weighted values to those of the blocks before it.
-#[inline(always)]
-fn merge((running, local, acc, out): (&mut Running, Running, &[f32], &mut [f32])) {
-    let largest = running.largest.max(local.largest);
-    let (before, now) = (exp(running.largest - largest), exp(local.largest - largest));
-    running.largest = largest;
-    running.sum = running.sum.mul_add(before, local.sum * now);
-    for (out, acc) in out.iter_mut().zip(acc) {
-        *out = out.mul_add(before, *acc * now);
+struct Merge<'a>(&'a mut Running, Running, &'a [f32], &'a mut [f32]);
+
+impl Kernel for Merge<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(running, local, acc, out) = self;
+        let largest = running.largest.max(local.largest);
+        let (before, now) = (exp(running.largest - largest), exp(local.largest - largest));
+        running.largest = largest;
+        running.sum = running.sum.mul_add(before, local.sum * now);
+        for (out, acc) in out.iter_mut().zip(acc) {
+            *out = out.mul_add(before, *acc * now);
+        }
     }
 }
 

@@ -45,16 +45,26 @@ impl Isa {
         }
     }
 
-    /// Calls `f` compiled for this family. `f` is the name of an `#[inline(always)]` function, which takes its arguments
-    /// as one tuple; only such a function is sure to be compiled with the family's instructions.
+    /// Runs portable code compiled for this family.
     #[inline]
-    pub(crate) fn compiled<A, R>(self, f: impl FnOnce(A) -> R, arguments: A) -> R {
+    pub(crate) fn compiled<K: Kernel>(self, kernel: K) -> K::Output {
         match self {
-            Self::Portable => f(arguments),
+            Self::Portable => kernel.run(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => crate::x86::compiled_avx512(self, f, arguments),
+            Self::Avx512Vnni => crate::x86::compiled_avx512(self, kernel),
         }
     }
+}
+
+/// Portable code that [`Isa::compiled`] compiles once for each family.
+///
+/// `run` and what it calls in its loops must be `#[inline(always)]`: only code inlined into the family's own function
+/// uses its instructions, and without them each fused multiply-add is a call.
+pub(crate) trait Kernel {
+    /// What it returns.
+    type Output;
+    /// Runs it.
+    fn run(self) -> Self::Output;
 }
 
 /// The instruction set that was detected and is used, such as `avx512-vnni` or `portable`.

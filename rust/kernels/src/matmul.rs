@@ -166,7 +166,7 @@ pub fn low_rank_add(
     });
     crate::ops::scale(&mut low, scale);
     pool.for_each_panel(&mut [(n_out, out)], panel::ROWS, &|_, columns| {
-        isa.compiled(portable::low_rank_columns, (low.as_slice(), b, rank, columns));
+        isa.compiled(portable::LowRankColumns(&low, b, rank, columns));
     });
 }
 

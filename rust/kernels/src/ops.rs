@@ -4,7 +4,7 @@
 //! set gives the same bits.
 
 use crate::ThreadPool;
-use crate::dispatch::Isa;
+use crate::dispatch::{Isa, Kernel};
 use crate::portable::add_lanes;
 
 /// Values one task of an elementwise operation takes.
@@ -75,18 +75,24 @@ pub fn rms_norm(pool: &ThreadPool, x: &[f32], weight: &[f32], eps: f32, out: &mu
     let isa = Isa::detected();
     pool.for_each_chunk(out, rows_per_task * cols, &|i, out| {
         let x = &x[i * rows_per_task * cols..][..out.len()];
-        isa.compiled(rms_norm_rows, (x, weight, eps, out));
+        isa.compiled(RmsNormRows(x, weight, eps, out));
     });
 }
 
-#[inline(always)]
-fn rms_norm_rows((x, weight, eps, out): (&[f32], &[f32], f32, &mut [f32])) {
-    let cols = weight.len();
-    for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
-        let mean = sum_of(x, |acc, v| v.mul_add(v, acc)) / cols as f32;
-        let inverse = 1.0 / (mean + eps).sqrt();
-        for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
-            *out = x * inverse * w;
+struct RmsNormRows<'a>(&'a [f32], &'a [f32], f32, &'a mut [f32]);
+
+impl Kernel for RmsNormRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(x, weight, eps, out) = self;
+        let cols = weight.len();
+        for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
+            let mean = sum_of(x, |acc, v| v.mul_add(v, acc)) / cols as f32;
+            let inverse = 1.0 / (mean + eps).sqrt();
+            for ((out, x), w) in out.iter_mut().zip(x).zip(weight) {
+                *out = x * inverse * w;
+            }
         }
     }
 }
@@ -110,19 +116,25 @@ pub fn layer_norm(
     let isa = Isa::detected();
     pool.for_each_chunk(out, rows_per_task * cols, &|i, out| {
         let x = &x[i * rows_per_task * cols..][..out.len()];
-        isa.compiled(layer_norm_rows, (x, weight, bias, eps, out));
+        isa.compiled(LayerNormRows(x, weight, bias, eps, out));
     });
 }
 
-#[inline(always)]
-fn layer_norm_rows((x, weight, bias, eps, out): (&[f32], &[f32], &[f32], f32, &mut [f32])) {
-    let cols = weight.len();
-    for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
-        let mean = sum_of(x, |acc, v| acc + v) / cols as f32;
-        let variance = sum_of(x, |acc, v| (v - mean).mul_add(v - mean, acc)) / cols as f32;
-        let inverse = 1.0 / (variance + eps).sqrt();
-        for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
-            *out = ((x - mean) * inverse).mul_add(*w, *b);
+struct LayerNormRows<'a>(&'a [f32], &'a [f32], &'a [f32], f32, &'a mut [f32]);
+
+impl Kernel for LayerNormRows<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(x, weight, bias, eps, out) = self;
+        let cols = weight.len();
+        for (x, out) in x.chunks_exact(cols).zip(out.chunks_exact_mut(cols)) {
+            let mean = sum_of(x, |acc, v| acc + v) / cols as f32;
+            let variance = sum_of(x, |acc, v| (v - mean).mul_add(v - mean, acc)) / cols as f32;
+            let inverse = 1.0 / (variance + eps).sqrt();
+            for (((out, x), w), b) in out.iter_mut().zip(x).zip(weight).zip(bias) {
+                *out = ((x - mean) * inverse).mul_add(*w, *b);
+            }
         }
     }
 }
@@ -145,16 +157,17 @@ pub fn scale(x: &mut [f32], s: f32) {
     }
 }
 
-/// Splits a gate over the pool; `f` is compiled for the instruction set.
-fn gated<F>(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32], f: F)
-where
-    F: for<'a> Fn((&'a [f32], &'a [f32], &'a mut [f32])) + Copy + Sync,
-{
+/// Splits `out` over the pool, with the same chunk of two inputs beside each of its chunks.
+fn by_chunks(
+    pool: &ThreadPool,
+    gate: &[f32],
+    up: &[f32],
+    out: &mut [f32],
+    f: &(dyn Fn(&[f32], &[f32], &mut [f32]) + Sync),
+) {
     assert!(gate.len() == up.len() && gate.len() == out.len(), "all three of one size");
-    let isa = Isa::detected();
     pool.for_each_chunk(out, CHUNK, &|i, out| {
-        let (gate, up) = (&gate[i * CHUNK..][..out.len()], &up[i * CHUNK..][..out.len()]);
-        isa.compiled(f, (gate, up, out));
+        f(&gate[i * CHUNK..][..out.len()], &up[i * CHUNK..][..out.len()], out);
     });
 }
 
@@ -163,13 +176,20 @@ where
 /// # Panics
 /// If the sizes differ.
 pub fn silu_mul(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    gated(pool, gate, up, out, silu_mul_chunk);
+    let isa = Isa::detected();
+    by_chunks(pool, gate, up, out, &|gate, up, out| isa.compiled(SiluMulChunk(gate, up, out)));
 }
 
-#[inline(always)]
-fn silu_mul_chunk((gate, up, out): (&[f32], &[f32], &mut [f32])) {
-    for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
-        *out = x / (1.0 + exp(-x)) * up;
+struct SiluMulChunk<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+
+impl Kernel for SiluMulChunk<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(gate, up, out) = self;
+        for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
+            *out = x / (1.0 + exp(-x)) * up;
+        }
     }
 }
 
@@ -178,29 +198,42 @@ fn silu_mul_chunk((gate, up, out): (&[f32], &[f32], &mut [f32])) {
 /// # Panics
 /// If the sizes differ.
 pub fn gelu_tanh_mul(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32]) {
-    gated(pool, gate, up, out, gelu_tanh_mul_chunk);
+    let isa = Isa::detected();
+    by_chunks(pool, gate, up, out, &|gate, up, out| isa.compiled(GeluTanhMulChunk(gate, up, out)));
 }
 
 /// `x (1 + tanh u) / 2` is `x / (1 + e^-2u)`.
-#[inline(always)]
-fn gelu_tanh_mul_chunk((gate, up, out): (&[f32], &[f32], &mut [f32])) {
-    const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
-    for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
-        let inner = (x * x * x).mul_add(0.044_715, x);
-        *out = x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * inner)) * up;
+struct GeluTanhMulChunk<'a>(&'a [f32], &'a [f32], &'a mut [f32]);
+
+impl Kernel for GeluTanhMulChunk<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(gate, up, out) = self;
+        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+        for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
+            let inner = (x * x * x).mul_add(0.044_715, x);
+            *out = x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * inner)) * up;
+        }
     }
 }
 
 /// GELU in place, `x Φ(x)` with the error function (Abramowitz and Stegun 7.1.26, absolute error 1.5e-7).
 pub fn gelu_erf(pool: &ThreadPool, x: &mut [f32]) {
     let isa = Isa::detected();
-    pool.for_each_chunk(x, CHUNK, &|_, x| isa.compiled(gelu_erf_chunk, x));
+    pool.for_each_chunk(x, CHUNK, &|_, x| isa.compiled(GeluErfChunk(x)));
 }
 
-#[inline(always)]
-fn gelu_erf_chunk(x: &mut [f32]) {
-    for x in x {
-        *x = gelu_exact(*x);
+struct GeluErfChunk<'a>(&'a mut [f32]);
+
+impl Kernel for GeluErfChunk<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(x) = self;
+        for x in x {
+            *x = gelu_exact(*x);
+        }
     }
 }
 
@@ -219,18 +252,24 @@ fn gelu_exact(x: f32) -> f32 {
 
 /// Softmax of one row, in place. An empty row stays empty.
 pub fn softmax(x: &mut [f32]) {
-    Isa::detected().compiled(softmax_row, x);
+    Isa::detected().compiled(SoftmaxRow(x));
 }
 
-#[inline(always)]
-fn softmax_row(x: &mut [f32]) {
-    let largest = largest(x);
-    for x in x.iter_mut() {
-        *x = exp(*x - largest);
-    }
-    let inverse = 1.0 / sum_of(x, |acc, v| acc + v);
-    for x in x {
-        *x *= inverse;
+struct SoftmaxRow<'a>(&'a mut [f32]);
+
+impl Kernel for SoftmaxRow<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(x) = self;
+        let largest = largest(x);
+        for x in x.iter_mut() {
+            *x = exp(*x - largest);
+        }
+        let inverse = 1.0 / sum_of(x, |acc, v| acc + v);
+        for x in x {
+            *x *= inverse;
+        }
     }
 }
 

@@ -12,6 +12,7 @@
 //! 0 with 8, 1 with 9 and so on, then with 4, 2, 1 apart.
 
 use crate::blocks::{Expanded, expand};
+use crate::dispatch::Kernel;
 use crate::kv::TILE;
 use crate::panel::ROWS;
 use crate::pool::Columns;
@@ -153,24 +154,30 @@ pub(crate) fn attention_weighted(
 /// Adds `low` times some rows of `b`, `(out, rank)`, to their columns: each sum goes along the rank, then is added.
 ///
 /// The rows are transposed once, so that the columns lie side by side.
-#[inline(always)]
-pub(crate) fn low_rank_columns((low, b, rank, mut columns): (&[f32], &[f32], usize, Columns<'_>)) {
-    let range = columns.range();
-    let mut transposed = vec![[0.0f32; ROWS]; rank];
-    for (lane, b) in b[range.start * rank..range.end * rank].chunks_exact(rank).enumerate() {
-        for (column, b) in transposed.iter_mut().zip(b) {
-            column[lane] = *b;
-        }
-    }
-    for (m, low) in low.chunks_exact(rank).enumerate() {
-        let mut sums = [0.0f32; ROWS];
-        for (low, b) in low.iter().zip(&transposed) {
-            for lane in 0..ROWS {
-                sums[lane] = low.mul_add(b[lane], sums[lane]);
+pub(crate) struct LowRankColumns<'a>(pub(crate) &'a [f32], pub(crate) &'a [f32], pub(crate) usize, pub(crate) Columns<'a>);
+
+impl Kernel for LowRankColumns<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(low, b, rank, mut columns) = self;
+        let range = columns.range();
+        let mut transposed = vec![[0.0f32; ROWS]; rank];
+        for (lane, b) in b[range.start * rank..range.end * rank].chunks_exact(rank).enumerate() {
+            for (column, b) in transposed.iter_mut().zip(b) {
+                column[lane] = *b;
             }
         }
-        for (out, sum) in columns.row_mut(m).iter_mut().zip(sums) {
-            *out += sum;
+        for (m, low) in low.chunks_exact(rank).enumerate() {
+            let mut sums = [0.0f32; ROWS];
+            for (low, b) in low.iter().zip(&transposed) {
+                for lane in 0..ROWS {
+                    sums[lane] = low.mul_add(b[lane], sums[lane]);
+                }
+            }
+            for (out, sum) in columns.row_mut(m).iter_mut().zip(sums) {
+                *out += sum;
+            }
         }
     }
 }

@@ -6,7 +6,7 @@ mod avx512_float;
 mod avx512_formats;
 mod f16c;
 
-use crate::dispatch::Isa;
+use crate::dispatch::{Isa, Kernel};
 use crate::panel::Panel;
 use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
@@ -43,16 +43,16 @@ pub(crate) fn columns_f32_avx512(isa: Isa, w: &[f32], cols: usize, x: &[f32], co
     }
 }
 
-/// Calls `f`, and what the compiler inlines into it, with AVX-512 instructions.
+/// Runs portable code with AVX-512 instructions.
 #[inline]
-pub(crate) fn compiled_avx512<A, R>(isa: Isa, f: impl FnOnce(A) -> R, arguments: A) -> R {
+pub(crate) fn compiled_avx512<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,f16c,avx2")]
-    fn inner<A, R>(f: impl FnOnce(A) -> R, arguments: A) -> R {
-        f(arguments)
+    fn inner<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run()
     }
     assert_eq!(isa, Isa::Avx512Vnni);
     // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
-    unsafe { inner(f, arguments) }
+    unsafe { inner(kernel) }
 }
 
 /// Widens f16 bits.
