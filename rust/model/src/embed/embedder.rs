@@ -285,7 +285,7 @@ impl Embedder {
     }
 
     fn encode(&self, text: &str) -> Result<Vec<u32>> {
-        self.tokenizer.encode(text, false)
+        self.tokenizer.encode(text)
     }
 
     /// Start token, text, end token; and whether the text had to be cut.

@@ -13,7 +13,6 @@ mod base64;
 mod batch;
 mod bert;
 mod convert;
-#[cfg(any())]
 mod embedder;
 mod fingerprint;
 mod gemma;
@@ -29,7 +28,6 @@ mod weights;
 mod workspace;
 
 pub use convert::{ConvertOptions, ConvertReport, Precision, convert, convert_with};
-#[cfg(any())]
 pub use embedder::{Embedder, EmbedderOptions, Passage, PassageVectors};
 pub use fingerprint::EmbedderFingerprint;
 

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Value;
 
 use crate::gguf::GgufWriter;
-use crate::{Error, Result};
+use crate::Result;
 
 use super::base64;
 use super::sentencepiece::{Piece, PieceModel, SentencePieceModel};
@@ -53,7 +53,7 @@ impl Vocabulary {
     /// Reads the tokenizer files of a source folder.
     ///
     /// # Errors
-    /// [`Error::Io`], [`Error::Damaged`], [`Error::Unsupported`] for tokenizers of another kind.
+    /// [`crate::Error::Io`], [`crate::Error::Damaged`], [`crate::Error::Unsupported`] for tokenizers of another kind.
     pub(super) fn read(source: &Source) -> Result<Self> {
         let dir = &source.transformer_dir;
         let spm_path = dir.join("tokenizer.model");
