@@ -164,3 +164,33 @@ pub fn clustered_vectors(count: usize, dims: usize, clusters: usize, seed: u64) 
         })
         .collect()
 }
+
+/// A pack taken apart, to be changed and put together again with hashes that match.
+#[derive(Clone)]
+pub struct Parts {
+    pub manifest: lorekit_pack::Manifest,
+    pub passages: Vec<u8>,
+    pub vectors: Vec<u8>,
+}
+
+impl Parts {
+    pub fn of(corpus: &Corpus) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.lorepack");
+        corpus.write(&path).unwrap();
+        let pack = lorekit_pack::Pack::open(&path).unwrap();
+        let section = |kind| pack.section(kind).unwrap().to_vec();
+        Self {
+            manifest: pack.manifest().clone(),
+            passages: section(lorekit_pack::SectionKind::Passages),
+            vectors: section(lorekit_pack::SectionKind::Vectors),
+        }
+    }
+
+    pub fn write(&self, path: &Path) {
+        let mut writer = lorekit_pack::PackWriter::create(path).unwrap();
+        writer.section_from_bytes(lorekit_pack::SectionKind::Passages, &self.passages).unwrap();
+        writer.section_from_bytes(lorekit_pack::SectionKind::Vectors, &self.vectors).unwrap();
+        writer.finish(self.manifest.clone()).unwrap();
+    }
+}
