@@ -86,11 +86,12 @@ fn encode_q5_0(block: &[f32]) -> Vec<u8> {
 
 /// Collects metadata and tensors, in order, and lays them out as one GGUF file of version 3.
 ///
-/// No call checks for duplicates: tests also need files that are wrong.
+/// A key given again takes the place of the first, so that a test can make a good file wrong in one point.
+/// Tensors are taken as they come, twice too.
 #[derive(Clone, Debug, Default)]
 pub struct GgufEmitter {
-    n_keys: u64,
-    keys: Vec<u8>,
+    /// Key, and its type and value as they stand in the file.
+    keys: Vec<(String, Vec<u8>)>,
     n_tensors: u64,
     infos: Vec<u8>,
     data: Vec<u8>,
@@ -102,59 +103,57 @@ impl GgufEmitter {
         Self::default()
     }
 
-    fn key(&mut self, key: &str, kind: u32) {
-        self.n_keys += 1;
-        put_str(&mut self.keys, key);
-        self.keys.extend(kind.to_le_bytes());
-    }
-
-    /// Adds a u32 under `key`.
-    pub fn u32(&mut self, key: &str, value: u32) -> &mut Self {
-        self.key(key, 4);
-        self.keys.extend(value.to_le_bytes());
-        self
-    }
-
-    /// Adds an f32 under `key`.
-    pub fn f32(&mut self, key: &str, value: f32) -> &mut Self {
-        self.key(key, 6);
-        self.keys.extend(value.to_le_bytes());
-        self
-    }
-
-    /// Adds a truth value under `key`.
-    pub fn bool(&mut self, key: &str, value: bool) -> &mut Self {
-        self.key(key, 7);
-        self.keys.push(u8::from(value));
-        self
-    }
-
-    /// Adds a string under `key`.
-    pub fn str(&mut self, key: &str, value: &str) -> &mut Self {
-        self.key(key, 8);
-        put_str(&mut self.keys, value);
-        self
-    }
-
-    /// Adds an array of strings under `key`.
-    pub fn strs(&mut self, key: &str, values: &[String]) -> &mut Self {
-        self.key(key, 9);
-        self.keys.extend(8u32.to_le_bytes());
-        self.keys.extend((values.len() as u64).to_le_bytes());
-        for value in values {
-            put_str(&mut self.keys, value);
+    fn set(&mut self, key: &str, kind: u32, value: &[u8]) -> &mut Self {
+        let bytes = [&kind.to_le_bytes(), value].concat();
+        match self.keys.iter_mut().find(|(known, _)| known == key) {
+            Some((_, known)) => *known = bytes,
+            None => self.keys.push((key.to_owned(), bytes)),
         }
         self
     }
 
-    /// Adds an array of i32 under `key`.
-    pub fn i32s(&mut self, key: &str, values: &[i32]) -> &mut Self {
-        self.key(key, 9);
-        self.keys.extend(5u32.to_le_bytes());
-        self.keys.extend((values.len() as u64).to_le_bytes());
-        self.keys
-            .extend(values.iter().flat_map(|v| v.to_le_bytes()));
+    /// Takes a key out again.
+    pub fn remove(&mut self, key: &str) -> &mut Self {
+        self.keys.retain(|(known, _)| known != key);
         self
+    }
+
+    /// Sets a u32.
+    pub fn u32(&mut self, key: &str, value: u32) -> &mut Self {
+        self.set(key, 4, &value.to_le_bytes())
+    }
+
+    /// Sets an f32.
+    pub fn f32(&mut self, key: &str, value: f32) -> &mut Self {
+        self.set(key, 6, &value.to_le_bytes())
+    }
+
+    /// Sets a truth value.
+    pub fn bool(&mut self, key: &str, value: bool) -> &mut Self {
+        self.set(key, 7, &[u8::from(value)])
+    }
+
+    /// Sets a string.
+    pub fn str(&mut self, key: &str, value: &str) -> &mut Self {
+        let mut bytes = Vec::new();
+        put_str(&mut bytes, value);
+        self.set(key, 8, &bytes)
+    }
+
+    /// Sets an array of strings.
+    pub fn strs(&mut self, key: &str, values: &[String]) -> &mut Self {
+        let mut bytes = array_head(8, values.len());
+        for value in values {
+            put_str(&mut bytes, value);
+        }
+        self.set(key, 9, &bytes)
+    }
+
+    /// Sets an array of i32.
+    pub fn i32s(&mut self, key: &str, values: &[i32]) -> &mut Self {
+        let mut bytes = array_head(5, values.len());
+        bytes.extend(values.iter().flat_map(|v| v.to_le_bytes()));
+        self.set(key, 9, &bytes)
     }
 
     /// Adds a tensor; `shape` in GGUF order, the fastest dimension (columns) first.
@@ -193,13 +192,21 @@ impl GgufEmitter {
         let mut out = b"GGUF".to_vec();
         out.extend(3u32.to_le_bytes());
         out.extend(self.n_tensors.to_le_bytes());
-        out.extend(self.n_keys.to_le_bytes());
-        out.extend(&self.keys);
+        out.extend((self.keys.len() as u64).to_le_bytes());
+        for (key, value) in &self.keys {
+            put_str(&mut out, key);
+            out.extend(value);
+        }
         out.extend(&self.infos);
         pad(&mut out);
         out.extend(&self.data);
         out
     }
+}
+
+/// Element type and length of an array.
+fn array_head(kind: u32, len: usize) -> Vec<u8> {
+    [&kind.to_le_bytes()[..], &(len as u64).to_le_bytes()].concat()
 }
 
 fn put_str(out: &mut Vec<u8>, text: &str) {

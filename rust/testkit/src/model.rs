@@ -123,11 +123,20 @@ impl TinyModel {
 
     /// The model file before it is laid out, for tests that add something wrong.
     pub fn to_emitter(&self) -> GgufEmitter {
+        self.to_emitter_with(|_, _, _| true)
+    }
+
+    /// As [`to_emitter`](Self::to_emitter); `change` may alter the shape and the numbers of each tensor,
+    /// and leaves one out by returning false.
+    pub fn to_emitter_with(&self, mut change: impl FnMut(&str, &mut Vec<usize>, &mut Vec<f32>) -> bool) -> GgufEmitter {
         let mut file = GgufEmitter::new();
         self.metadata(&mut file);
-        for (name, shape) in self.tensors() {
-            let values = self.values(&name, &shape);
-            file.tensor(&name, &shape, self.format(&name, &shape), &values);
+        for (name, mut shape) in self.tensors() {
+            let mut values = self.values(&name, &shape);
+            let format = self.format(&name, &shape);
+            if change(&name, &mut shape, &mut values) {
+                file.tensor(&name, &shape, format, &values);
+            }
         }
         file
     }

@@ -72,6 +72,8 @@ pub struct Description {
     pub architecture: Architecture,
     /// Transformer blocks.
     pub n_layers: usize,
+    /// Further blocks in the file that predict later tokens (GLM); they take no part in ordinary decoding.
+    pub n_prediction_layers: usize,
     /// Width of the residual stream.
     pub hidden: usize,
     /// Query heads.
@@ -133,7 +135,8 @@ impl Description {
         let keys = Keys { gguf, prefix: architecture.name() };
         keys.refuse_what_is_not_done(architecture)?;
 
-        let n_layers = keys.count("block_count", MOST_LAYERS)? - keys.prediction_layers()?;
+        let n_prediction_layers = keys.prediction_layers()?;
+        let n_layers = keys.count("block_count", MOST_LAYERS)? - n_prediction_layers;
         let hidden = keys.count("embedding_length", WIDEST)?;
         let n_heads = keys.count("attention.head_count", WIDEST)?;
         let n_kv_heads = keys.count_or("attention.head_count_kv", WIDEST, n_heads)?;
@@ -175,6 +178,7 @@ impl Description {
         Ok(Self {
             architecture,
             n_layers,
+            n_prediction_layers,
             hidden,
             n_heads,
             n_kv_heads,

@@ -97,7 +97,14 @@ impl Loader<'_> {
         let matrix = self.weights.matrix(self.gguf, linear);
         let name = &self.weights.tensors[linear.tensor].name;
         let bias = linear.bias.as_ref().map(|bias| Tensor::from_slice(bias, bias.len(), self.device)).transpose()?;
-        let matrix = QMatMul::from_qtensor(self.quantized(matrix, name)?)?;
+        let stored = self.quantized(matrix, name)?;
+        // candle's kernels for these three formats take blocks two by two.
+        let in_pairs = matches!(matrix.format(), Format::Q4_1 | Format::Q5_0 | Format::Q5_1);
+        let matrix = if in_pairs && matrix.cols() % 64 != 0 {
+            QMatMul::Tensor(stored.dequantize(self.device)?)
+        } else {
+            QMatMul::from_qtensor(stored)?
+        };
         Ok(PortableLinear { matrix, bias, tensor: linear.tensor, rows: linear.rows.clone() })
     }
 

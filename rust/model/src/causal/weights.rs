@@ -94,7 +94,7 @@ impl Weights {
         }
         let weights = Self { tensors: finder.tensors, layers, output_norm, head, rope_factors };
         for info in gguf.tensors() {
-            if !finder.used.contains(&info.name) && !is_prediction_layer(&info.name, d.n_layers) {
+            if !finder.used.contains(&info.name) && !is_prediction_layer(&info.name, d) {
                 return Err(gguf.unsupported(format!("tensor in architecture {}", d.architecture.name()), &info.name));
             }
         }
@@ -121,9 +121,9 @@ pub(crate) fn matrix<'a>(gguf: &'a Gguf, name: &str) -> Matrix<'a> {
 }
 
 /// Layers for predicting further tokens stand behind the ordinary ones.
-fn is_prediction_layer(name: &str, n_layers: usize) -> bool {
+fn is_prediction_layer(name: &str, d: &Description) -> bool {
     let number = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next());
-    number.and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| n >= n_layers)
+    number.and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| (d.n_layers..d.n_layers + d.n_prediction_layers).contains(&n))
 }
 
 struct Finder<'a> {
