@@ -1,1 +1,56 @@
-//! The engine: a question to a cited answer. The public Rust API.
+//! The engine: a question to a cited answer. The public Rust API of LoreKit.
+//!
+//! ```no_run
+//! use lorekit_answer::{AnswerEvent, AnswerOptions, Engine, EngineOptions};
+//!
+//! # fn main() -> Result<(), lorekit_answer::Error> {
+//! let engine = Engine::open(EngineOptions {
+//!     pack: "handbook.lorepack".into(),
+//!     embedder: "embedder.gguf".into(),
+//!     model: Some("model.gguf".into()),
+//!     ..EngineOptions::default()
+//! })?;
+//! let stream = engine.answer("个人住房贷款可以提前还款吗？", AnswerOptions::default())?;
+//! loop {
+//!     let batch = stream.next_batch()?;
+//!     if batch.is_empty() {
+//!         break;
+//!     }
+//!     for event in batch {
+//!         if let AnswerEvent::Text(delta) = event {
+//!             eprint!("{delta}");
+//!         }
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! One worker thread owns the models and the cache; requests queue; each has its own [`AnswerStream`] and can be cancelled.
+
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
+mod citation;
+mod convert;
+mod copying;
+mod decode;
+mod engine;
+mod error;
+mod event;
+mod format;
+mod options;
+mod prompt;
+mod stream;
+mod token_index;
+mod worker;
+
+pub use engine::{Engine, ModelInfo, PackInfo};
+pub use error::{Error, Result};
+pub use event::{Answer, AnswerEvent, Citation, DeclineReason, Outcome, RetrievedPassage, Usage};
+pub use format::AnswerFormat;
+pub use lorekit_cancel::CancelToken;
+pub use lorekit_retrieval::{Mode, SearchOptions, Weights};
+pub use lorekit_store::{Document, Passage};
+pub use options::{AnswerOptions, EngineOptions, Exchange};
+pub use stream::{AnswerStream, NextBatch};

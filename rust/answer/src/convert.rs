@@ -1,0 +1,82 @@
+//! The one place where the errors of the crates below turn into the error an app sees.
+//! Every match is exhaustive, so that a new variant is a decision here.
+
+use std::path::{Path, PathBuf};
+
+use crate::Error;
+
+pub(crate) fn model(error: lorekit_model::Error) -> Error {
+    use lorekit_model::Error as E;
+    match error {
+        E::Io { path, source } => Error::io(&path, &source),
+        E::Damaged { path, reason } => Error::Damaged { path, reason },
+        E::Unsupported { path, what, found } => Error::Unsupported { path, reason: format!("{what}: {found}") },
+        E::ContextFull { tokens, limit } => Error::QuestionTooLong { tokens, limit },
+        E::AdapterMismatch { path, reason } => Error::AdapterMismatch { adapter: path.display().to_string(), reason },
+        E::Cancelled(_) => Error::Cancelled,
+        E::Template(reason) => Error::Internal { reason: format!("chat template: {reason}") },
+        E::InvalidArgument(reason) => Error::Internal { reason },
+        E::Backend(source) => Error::Internal { reason: format!("portable back end: {source}") },
+    }
+}
+
+pub(crate) fn retrieval(error: lorekit_retrieval::Error) -> Error {
+    use lorekit_retrieval::Error as E;
+    match error {
+        E::EmptyQuestion => Error::EmptyQuestion,
+        E::Store(error) => store(error),
+        E::Model(error) => model(error),
+        E::EmbedderMismatch { pack, device } => Error::EmbedderMismatch { pack, device },
+        E::Cancelled(_) => Error::Cancelled,
+    }
+}
+
+pub(crate) fn store(error: lorekit_store::Error) -> Error {
+    use lorekit_store::Error as E;
+    let reason = error.to_string();
+    match error {
+        E::Pack(error) => pack(error),
+        E::Io { path, source, .. } => Error::io(&path, &source),
+        E::DiskFull { .. } => Error::Storage { reason },
+        E::Database { path, .. }
+        | E::ForeignSchema { path, .. }
+        | E::Inconsistent { path, .. }
+        | E::DamagedIndex { path, .. }
+        | E::Index { path, .. } => damaged(path, &reason),
+        E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
+        E::QueryDimensions { .. } | E::QueryNotFinite | E::NoSuchPassage { .. } | E::InvalidInput { .. } => {
+            Error::Internal { reason }
+        }
+        E::Cancelled => Error::Cancelled,
+    }
+}
+
+fn pack(error: lorekit_pack::Error) -> Error {
+    use lorekit_pack::Error as E;
+    let reason = error.to_string();
+    match error {
+        E::Io { path, source, .. } => Error::io(&path, &source),
+        E::UnsupportedVersion { path, .. } | E::UnsupportedFeature { path, .. } => unsupported(path, &reason),
+        E::NotAPack { path }
+        | E::Truncated { path, .. }
+        | E::Damaged { path, .. }
+        | E::HashMismatch { path, .. }
+        | E::ManifestSyntax { path, .. }
+        | E::ManifestValue { path, .. }
+        | E::MissingSection { path, .. } => damaged(path, &reason),
+        E::InvalidInput { .. } | E::BadIdentifier { .. } => Error::Internal { reason },
+    }
+}
+
+fn damaged(path: PathBuf, reason: &str) -> Error {
+    Error::Damaged { reason: without_path(&path, reason), path }
+}
+
+fn unsupported(path: PathBuf, reason: &str) -> Error {
+    Error::Unsupported { reason: without_path(&path, reason), path }
+}
+
+/// The inner messages name the file themselves; once is enough.
+fn without_path(path: &Path, reason: &str) -> String {
+    reason.strip_prefix(&format!("{}: ", path.display())).unwrap_or(reason).to_owned()
+}

@@ -1,0 +1,199 @@
+//! The engine: a handle to one named worker thread that owns models, library and cache.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::{Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use lorekit_cancel::CancelToken;
+
+use crate::stream::{EventSender, channel};
+use crate::worker::Worker;
+use crate::{AnswerOptions, AnswerStream, EngineOptions, Error, Result, RetrievedPassage, SearchOptions};
+
+/// A knowledge pack with its models, ready to search and to answer.
+///
+/// Requests run one after another on the engine's own thread; every method may be called from any thread.
+/// Dropping the engine cancels what runs and waits for the worker to end, at most one step of the model.
+pub struct Engine {
+    jobs: Mutex<Option<Sender<Job>>>,
+    worker: Mutex<Option<JoinHandle<()>>>,
+    running: std::sync::Arc<Mutex<Vec<CancelToken>>>,
+    pack: PackInfo,
+    model: Option<ModelInfo>,
+}
+
+/// What a pack says of itself.
+#[derive(Clone, Debug, PartialEq, serde::Serialize)]
+pub struct PackInfo {
+    /// The pack's id.
+    pub id: String,
+    /// Its version, which grows with every release.
+    pub version: u64,
+    /// Its title.
+    pub title: String,
+    /// The languages of its documents.
+    pub languages: Vec<String>,
+    /// How many documents it holds.
+    pub document_count: u64,
+    /// How many passages it holds.
+    pub passage_count: u64,
+    /// The licence of its contents, as its publisher stated it.
+    pub licence: String,
+    /// Hash of its logical state, in hexadecimal.
+    pub state: String,
+}
+
+/// What a language model says of itself.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
+pub struct ModelInfo {
+    /// The name in the file.
+    pub name: String,
+    /// The architecture, for example `qwen2`.
+    pub architecture: String,
+    /// Size of the file in bytes.
+    pub file_bytes: u64,
+    /// Tokens that prompt and answer may take together.
+    pub context_tokens: usize,
+}
+
+enum Job {
+    Search { question: String, options: SearchOptions, cancel: CancelToken, reply: Sender<Result<Vec<RetrievedPassage>>> },
+    Answer { question: String, options: Box<AnswerOptions>, events: EventSender },
+}
+
+impl Engine {
+    /// Opens pack, embedder and, if one is named, model and adapters, on a new worker thread.
+    ///
+    /// # Errors
+    /// Any variant that names a file; [`Error::EmbedderMismatch`] when the pack's vectors come from another embedder.
+    pub fn open(options: EngineOptions) -> Result<Self> {
+        let (jobs, inbox) = mpsc::channel();
+        let (opened, opening) = mpsc::channel();
+        let running = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let worker = std::thread::Builder::new()
+            .name("lorekit-engine".into())
+            .spawn({
+                let running = std::sync::Arc::clone(&running);
+                move || run(&options, &opened, &inbox, &running)
+            })
+            .map_err(|error| Error::Internal { reason: format!("cannot start a thread: {error}") })?;
+        let (pack, model) = opening.recv().map_err(|_| died())??;
+        Ok(Self { jobs: Mutex::new(Some(jobs)), worker: Mutex::new(Some(worker)), running, pack, model })
+    }
+
+    /// What the pack says of itself.
+    pub fn pack_info(&self) -> &PackInfo {
+        &self.pack
+    }
+
+    /// What the language model says of itself, if there is one.
+    pub fn model_info(&self) -> Option<&ModelInfo> {
+        self.model.as_ref()
+    }
+
+    /// The best passages for a question, at most one per place, best first. Waits behind a running answer.
+    ///
+    /// # Errors
+    /// [`Error::EmptyQuestion`], [`Error::Cancelled`], [`Error::Closed`], or a storage error.
+    pub fn search(&self, question: &str, options: SearchOptions, cancel: &CancelToken) -> Result<Vec<RetrievedPassage>> {
+        let (reply, result) = mpsc::channel();
+        self.submit(cancel.clone(), Job::Search { question: question.to_owned(), options, cancel: cancel.clone(), reply })?;
+        result.recv().map_err(|_| Error::Closed)?
+    }
+
+    /// Starts an answer and returns its stream at once.
+    ///
+    /// # Errors
+    /// [`Error::EmptyQuestion`] and [`Error::NoModel`] at once; everything else comes through the stream.
+    pub fn answer(&self, question: &str, options: AnswerOptions) -> Result<AnswerStream> {
+        if question.trim().is_empty() {
+            return Err(Error::EmptyQuestion);
+        }
+        if self.model.is_none() {
+            return Err(Error::NoModel);
+        }
+        let cancel = CancelToken::new();
+        let (events, stream) = channel(cancel.clone());
+        self.submit(cancel, Job::Answer { question: question.to_owned(), options: Box::new(options), events })?;
+        Ok(stream)
+    }
+
+    /// Cancels everything and ends the worker; later calls give [`Error::Closed`]. Calling it again changes nothing.
+    pub fn close(&self) {
+        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
+        for token in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
+            token.cancel();
+        }
+        let worker = self.worker.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(worker) = worker
+            && worker.thread().id() != std::thread::current().id()
+        {
+            // A panic of the worker was caught and reported to its request already.
+            let _ = worker.join();
+        }
+    }
+
+    fn submit(&self, cancel: CancelToken, job: Job) -> Result<()> {
+        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
+        let jobs = jobs.as_ref().ok_or(Error::Closed)?;
+        self.running.lock().unwrap_or_else(PoisonError::into_inner).push(cancel);
+        jobs.send(job).map_err(|_| Error::Closed)
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+type Opened = Result<(PackInfo, Option<ModelInfo>)>;
+
+fn run(options: &EngineOptions, opened: &Sender<Opened>, inbox: &Receiver<Job>, running: &Mutex<Vec<CancelToken>>) {
+    let opening = guarded(|| Worker::open(options));
+    let mut worker = match opening {
+        Ok(worker) => worker,
+        Err(error) => {
+            let _ = opened.send(Err(error));
+            return;
+        }
+    };
+    // A caller that has gone away needs no reply.
+    let _ = opened.send(Ok((worker.pack_info(), worker.model_info())));
+    for job in inbox {
+        match job {
+            Job::Search { question, options, cancel, reply } => {
+                let _ = reply.send(guarded(|| worker.search(&question, &options, &cancel)));
+            }
+            Job::Answer { question, options, events } => {
+                let end = guarded(|| worker.answer(&question, &options, &events));
+                events.finish(end);
+            }
+        }
+        // Jobs run in order, so the first token is that of the job that just ended.
+        let mut running = running.lock().unwrap_or_else(PoisonError::into_inner);
+        if !running.is_empty() {
+            running.remove(0);
+        }
+    }
+}
+
+/// Runs a request so that a defect ends the request, not the app.
+fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    // The worker's state stays usable: every request begins by setting the session to a known position.
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::Internal { reason: "a request panicked".into() }))
+}
+
+fn died() -> Error {
+    Error::Internal { reason: "the worker ended while opening".into() }
+}
+
+/// The default number of threads: the processors there are, at most four.
+pub(crate) fn threads(asked: usize) -> usize {
+    match asked {
+        0 => std::thread::available_parallelism().map_or(2, |n| n.get().min(4)),
+        n => n,
+    }
+}
+
