@@ -3,8 +3,8 @@
 use std::collections::HashSet;
 
 use lorekit_cancel::CancelToken;
-use lorekit_model::Embedder;
-use lorekit_store::{Library, Passage};
+use lorekit_model::embed::{self, Embedder};
+use lorekit_store::{Library, Passage, Pooling};
 
 use crate::{Error, Fused, Result, Weights, fuse};
 
@@ -69,11 +69,16 @@ impl<'a> Retriever<'a> {
         let (pack, device) = (&library.manifest().embedder, embedder.fingerprint());
         let same = pack.weights == device.weights
             && pack.dims as usize == device.dims
-            && pack.pooling == device.pooling
+            && same_pooling(pack.pooling, device.pooling)
             && pack.query_prefix == device.query_prefix
             && pack.document_prefix == device.document_prefix;
         if !same {
-            return Err(Error::EmbedderMismatch { pack: pack.to_string(), device: device.to_string() });
+            let weights = pack.weights.get(..8).unwrap_or(&pack.weights);
+            let pooling = format!("{:?}", pack.pooling).to_lowercase();
+            return Err(Error::EmbedderMismatch {
+                pack: format!("{}-{}-{pooling} {weights} (prompt {:?})", pack.architecture, pack.dims, pack.query_prefix),
+                device: format!("{device} (prompt {:?})", device.query_prefix),
+            });
         }
         Ok(Self { library, embedder })
     }
@@ -115,7 +120,7 @@ impl<'a> Retriever<'a> {
         }
         let weights = options.weights.unwrap_or_else(|| {
             let stored = &self.library.manifest().retrieval;
-            Weights { dense: stored.dense_weight, lexical: stored.lexical_weight }
+            Weights { dense: stored.dense_weight as f32, lexical: stored.lexical_weight as f32 }
         });
         Ok(fuse(&dense, &lexical, weights))
     }
@@ -144,5 +149,12 @@ impl<'a> Retriever<'a> {
             }
         }
         Ok(ranked)
+    }
+}
+
+fn same_pooling(pack: Pooling, device: embed::Pooling) -> bool {
+    match (pack, device) {
+        (Pooling::Mean, embed::Pooling::Mean) | (Pooling::Cls, embed::Pooling::Cls) | (Pooling::Last, embed::Pooling::Last) => true,
+        (Pooling::Mean | Pooling::Cls | Pooling::Last, _) => false,
     }
 }
