@@ -36,10 +36,10 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "reference"))
 import engines  # noqa: E402
+import torch  # noqa: E402
 
 MODELS = ["qwen2.5-coder-0.5b-instruct", "smollm2-135m-instruct", "gemma3-270m"]
 TOP = 256

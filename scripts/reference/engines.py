@@ -20,6 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+# Before anything imports tqdm: no progress bars in logs.
+os.environ.setdefault("TQDM_DISABLE", "1")
+
 
 def cache_root() -> Path:
     """`LOREKIT_CACHE`, or the platform's cache folder: the same rule as the Rust side."""
@@ -85,6 +88,7 @@ class LlamaCpp:
         threads: int = 2,
         flash_attention: bool = False,
         kv_f32: bool = False,
+        n_batch: int | None = None,
     ):
         import llama_cpp as lc
 
@@ -102,7 +106,7 @@ class LlamaCpp:
         self.n_vocab = lc.llama_vocab_n_tokens(self.vocab)
         self.n_ctx = n_ctx
         cp = lc.llama_context_default_params()
-        cp.n_ctx, cp.n_batch, cp.n_ubatch = n_ctx, n_ctx, min(512, n_ctx)
+        cp.n_ctx, cp.n_batch, cp.n_ubatch = n_ctx, n_batch or n_ctx, min(512, n_ctx)
         cp.n_threads = cp.n_threads_batch = threads
         cp.flash_attn_type = (
             lc.LLAMA_FLASH_ATTN_TYPE_ENABLED if flash_attention else lc.LLAMA_FLASH_ATTN_TYPE_DISABLED
@@ -127,6 +131,15 @@ class LlamaCpp:
     def clear(self) -> None:
         """Empties the KV cache."""
         self.lc.llama_memory_clear(self.memory, True)
+
+    def truncate(self, length: int) -> None:
+        """Drops all positions from `length` on."""
+        if not self.lc.llama_memory_seq_rm(self.memory, 0, length, -1):
+            raise RuntimeError("llama.cpp cannot drop the end of this cache")
+
+    def last_logits(self) -> float:
+        """Touches the logits of the last token that had any, so that their computation is part of a timing."""
+        return self.lc.llama_get_logits_ith(self.ctx, -1)[0]
 
     def feed(self, tokens: list[int], start: int, all_logits: bool) -> None:
         """Decodes `tokens` at positions from `start`, with logits for all of them or only the last."""
@@ -172,7 +185,6 @@ class F32:
     """The original PyTorch model over a GGUF's weights, dequantized to f32."""
 
     def __init__(self, path: Path, threads: int = 2):
-        os.environ.setdefault("TQDM_DISABLE", "1")
         import torch
         from transformers import AutoModelForCausalLM
 
