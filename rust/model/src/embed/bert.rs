@@ -40,8 +40,6 @@ struct Layer {
 
 pub(super) struct Bert {
     pub(super) hidden: usize,
-    /// Rows of the position table: the longest text.
-    pub(super) positions: usize,
     pub(super) vocabulary: usize,
     heads: usize,
     eps: f32,
@@ -93,7 +91,6 @@ impl Bert {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             hidden,
-            positions,
             vocabulary,
             heads,
             eps: positive(gguf, &own("attention.layer_norm_epsilon"))?,
@@ -103,8 +100,8 @@ impl Bert {
         })
     }
 
-    /// Leaves the last layer's `(rows, hidden)` in `ws.hidden`. Tokens are below `vocabulary`, sequences within
-    /// `positions`.
+    /// Leaves the last layer's `(rows, hidden)` in `ws.hidden`. Tokens are below `vocabulary`, sequences no
+    /// longer than the position table.
     pub(super) fn forward(
         &self,
         gguf: &Gguf,

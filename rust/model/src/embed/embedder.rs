@@ -119,7 +119,7 @@ impl Embedder {
         let encoder = if architecture == ARCHITECTURE_BERT {
             Encoder::Bert(Bert::open(&gguf)?)
         } else {
-            Encoder::Gemma(Box::new(Gemma::open(&gguf, max_tokens)?))
+            Encoder::Gemma(Box::new(Gemma::open(&gguf)?))
         };
         let (hidden, vocabulary) = match &encoder {
             Encoder::Bert(bert) => (bert.hidden, bert.vocabulary),

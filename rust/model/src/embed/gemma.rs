@@ -37,7 +37,6 @@ struct Layer {
 
 pub(super) struct Gemma {
     pub(super) hidden: usize,
-    pub(super) positions: usize,
     pub(super) vocabulary: usize,
     heads: usize,
     kv_heads: usize,
@@ -45,15 +44,15 @@ pub(super) struct Gemma {
     eps: f32,
     /// Positions seen on either side in windowed layers.
     reach: usize,
-    rope: RopeTable,
-    windowed_rope: RopeTable,
+    theta: f32,
+    windowed_theta: f32,
     layers: Vec<Layer>,
     final_norm: Vec<f32>,
 }
 
 impl Gemma {
-    /// Checks all tensors against the file's own shape; heap: the norms and the rotation tables for `max_tokens`.
-    pub(super) fn open(gguf: &Gguf, max_tokens: usize) -> Result<Self> {
+    /// Checks all tensors against the file's own shape; heap: the norms.
+    pub(super) fn open(gguf: &Gguf) -> Result<Self> {
         let own = |name: &str| format!("{ARCHITECTURE_GEMMA}.{name}");
         let hidden = size(gguf, &own("embedding_length"))?;
         let heads = size(gguf, &own("attention.head_count"))?;
@@ -104,33 +103,27 @@ impl Gemma {
                 })
             })
             .collect::<Result<Vec<_>>>()?;
-        let rope = |theta| {
-            let mut table = RopeTable::new(head_dim, theta, 1.0, None);
-            table.ensure(max_tokens);
-            table
-        };
         let windowed_theta = match gguf.f32(&own("rope.freq_base_swa")) {
             Some(_) => positive(gguf, &own("rope.freq_base_swa"))?,
             None => 10_000.0,
         };
         Ok(Self {
             hidden,
-            positions: size(gguf, &own("context_length"))?,
             vocabulary,
             heads,
             kv_heads,
             head_dim,
             eps: positive(gguf, &own("attention.layer_norm_rms_epsilon"))?,
             reach: size(gguf, &own("attention.sliding_window"))? / 2,
-            rope: rope(positive(gguf, &own("rope.freq_base"))?),
-            windowed_rope: rope(windowed_theta),
+            theta: positive(gguf, &own("rope.freq_base"))?,
+            windowed_theta,
             layers,
             final_norm: vector(gguf, "output_norm.weight", hidden)?,
         })
     }
 
-    /// Leaves the normed last layer's `(rows, hidden)` in `ws.hidden`. Tokens are below `vocabulary`, sequences within
-    /// the `max_tokens` given at opening.
+    /// Leaves the normed last layer's `(rows, hidden)` in `ws.hidden`. Tokens are below `vocabulary`, sequences of any
+    /// length.
     pub(super) fn forward(
         &self,
         gguf: &Gguf,
@@ -148,6 +141,11 @@ impl Gemma {
             table.dequantize_row(token as usize, row);
         }
         scale(&mut ws.hidden, (hidden as f32).sqrt());
+        if ws.ropes.is_empty() {
+            ws.ropes = [self.theta, self.windowed_theta].map(|theta| RopeTable::new(self.head_dim, theta, 1.0, None)).into();
+        }
+        let longest = batch.sequences().map(|range| range.len()).max().unwrap_or(0);
+        ws.ropes.iter_mut().for_each(|rope| rope.ensure(longest));
         for layer in &self.layers {
             cancel.check()?;
             self.attention(layer, gguf, pool, batch, ws)?;
@@ -189,7 +187,7 @@ impl Gemma {
         rms_norm(pool, &ws.mixed, &layer.q_norm, self.eps, &mut ws.q);
         rms_norm(pool, &ws.gate, &layer.k_norm, self.eps, &mut ws.k);
         let (rope, reach) =
-            if layer.windowed { (&self.windowed_rope, Some(self.reach)) } else { (&self.rope, None) };
+            if layer.windowed { (&ws.ropes[1], Some(self.reach)) } else { (&ws.ropes[0], None) };
         let scale = 1.0 / (head_dim as f32).sqrt();
         for range in batch.sequences() {
             let at_q = range.start * q_width..range.end * q_width;

@@ -1,6 +1,6 @@
 //! Buffers of a forward pass, kept from one batch to the next.
 
-use lorekit_kernels::Activations;
+use lorekit_kernels::{Activations, RopeTable};
 
 /// Row-major activations of the batch in work. Each forward pass sizes what it uses.
 #[derive(Default)]
@@ -17,12 +17,14 @@ pub(super) struct Workspace {
     pub(super) gate: Vec<f32>,
     pub(super) up: Vec<f32>,
     pub(super) acts: Activations,
+    /// Rotations for the positions that occurred, in the order of the encoder that fills it.
+    pub(super) ropes: Vec<RopeTable>,
 }
 
 impl Workspace {
-    /// Gives memory back after a batch that was much larger than usual ones: keeps what `rows` rows need.
-    pub(super) fn shrink(&mut self, rows: usize, used_rows: usize) {
-        if used_rows > rows {
+    /// Gives memory back after a batch of `used` rows when usual ones have at most `usual`.
+    pub(super) fn shrink(&mut self, usual: usize, used: usize) {
+        if used > usual {
             *self = Self::default();
         }
     }
