@@ -32,6 +32,17 @@ impl Format {
             _ => return None,
         })
     }
+
+    /// The format's name in manifests: `markdown`, `text`, `html`, `jsonl`, `pdf`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Markdown => "markdown",
+            Self::Text => "text",
+            Self::Html => "html",
+            Self::Jsonl => "jsonl",
+            Self::Pdf => "pdf",
+        }
+    }
 }
 
 /// The language of a document, as declared in it or else counted from its letters.

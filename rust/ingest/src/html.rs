@@ -10,6 +10,8 @@ use html5gum::{DefaultEmitter, StartTag, Token, Tokenizer};
 
 use crate::document::{Block, BlockKind};
 use crate::fields::{Field, Fields};
+use crate::html_tags::{closes_itself, heading_level, is_block, is_left_out, is_void};
+use crate::html_text::align;
 use crate::markers::is_item;
 use crate::normalise::TextBuilder;
 use crate::table::TableWriter;
@@ -430,190 +432,12 @@ impl Table {
     }
 }
 
-/// The pieces of `decoded` with the bytes of `raw` each stands at: stretches that are equal, and entities.
-///
-/// Where the two cannot be matched, the rest is one piece that stands at the rest of `raw`.
-fn align<'t>(raw: &str, decoded: &'t str) -> Vec<(&'t str, Range<usize>, bool)> {
-    if raw == decoded {
-        return vec![(decoded, 0..raw.len(), true)];
-    }
-    let mut out = Vec::new();
-    let (mut r, mut d) = (0, 0);
-    while d < decoded.len() {
-        let same = equal_prefix(&raw[r..], &decoded[d..]);
-        // An ampersand that stands for itself may also begin an entity that decodes to one.
-        if same > 0 {
-            out.push((&decoded[d..d + same], r..r + same, true));
-            r += same;
-            d += same;
-            continue;
-        }
-        let Some((raw_length, length)) = entity(&raw[r..], &decoded[d..]) else {
-            out.push((&decoded[d..], r..raw.len(), false));
-            return out;
-        };
-        if length > 0 {
-            out.push((&decoded[d..d + length], r..r + raw_length, false));
-        }
-        r += raw_length;
-        d += length;
-    }
-    out
-}
-
-/// Bytes that agree, up to an ampersand that begins an entity or a carriage return.
-fn equal_prefix(raw: &str, decoded: &str) -> usize {
-    let mut same = 0;
-    for (a, b) in raw.chars().zip(decoded.chars()) {
-        if a != b || a == '\r' || (a == '&' && entity(&raw[same..], &decoded[same..]).is_some()) {
-            break;
-        }
-        same += a.len_utf8();
-    }
-    same
-}
-
-/// The length of what stands at the start of `raw` and is decoded differently, and of what it is decoded to.
-fn entity(raw: &str, decoded: &str) -> Option<(usize, usize)> {
-    if raw.starts_with("\r\n") {
-        return Some((1, 0));
-    }
-    if raw.starts_with('\r') && decoded.starts_with('\n') {
-        return Some((1, 1));
-    }
-    if raw.starts_with('\0') && decoded.starts_with('\u{fffd}') {
-        return Some((1, 3));
-    }
-    let name = raw.strip_prefix('&')?;
-    // The longest name in the standard has 32 characters; numbers may have leading zeros.
-    let length = name
-        .bytes()
-        .take(40)
-        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'#')
-        .count();
-    let closed = name[length..].starts_with(';');
-    let whole = 1 + length + usize::from(closed);
-    // Names of old need no semicolon and may run into the text; so shorter and shorter ones are tried.
-    let mut end = whole;
-    while end > 1 {
-        let candidate = &raw[..end];
-        let text: String = Tokenizer::new(candidate)
-            .flatten()
-            .filter_map(|token| {
-                if let Token::String(s) = token {
-                    Some(String::from_utf8_lossy(&s.value).into_owned())
-                } else {
-                    None
-                }
-            })
-            .collect();
-        // A second character without a semicolon is text behind a shorter name.
-        let whole =
-            text.chars().count() == 1 || (candidate.ends_with(';') && text.chars().count() == 2);
-        if whole && text != candidate && decoded.starts_with(&text) {
-            return Some((end, text.len()));
-        }
-        end -= 1;
-    }
-    None
-}
-
 fn name_of(name: &[u8]) -> &str {
     std::str::from_utf8(name).unwrap_or_default()
 }
 
 fn squeeze(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
-}
-
-fn heading_level(name: &str) -> Option<u8> {
-    match name.as_bytes() {
-        [b'h', level @ b'1'..=b'6'] => Some(level - b'0'),
-        _ => None,
-    }
-}
-
-fn is_left_out(name: &str) -> bool {
-    matches!(
-        name,
-        "script"
-            | "style"
-            | "nav"
-            | "template"
-            | "noscript"
-            | "noframes"
-            | "noembed"
-            | "iframe"
-            | "object"
-            | "svg"
-            | "canvas"
-            | "audio"
-            | "video"
-            | "select"
-            | "textarea"
-            | "button"
-            | "datalist"
-    )
-}
-
-fn is_void(name: &str) -> bool {
-    matches!(
-        name,
-        "area"
-            | "base"
-            | "br"
-            | "col"
-            | "embed"
-            | "hr"
-            | "img"
-            | "input"
-            | "link"
-            | "meta"
-            | "param"
-            | "source"
-            | "track"
-            | "wbr"
-    )
-}
-
-/// Elements whose end tag may be left out: a new one ends the one before.
-fn closes_itself(name: &str) -> bool {
-    matches!(
-        name,
-        "p" | "li" | "dt" | "dd" | "tr" | "td" | "th" | "option"
-    )
-}
-
-fn is_block(name: &str) -> bool {
-    matches!(
-        name,
-        "address"
-            | "article"
-            | "aside"
-            | "blockquote"
-            | "body"
-            | "center"
-            | "dd"
-            | "details"
-            | "dialog"
-            | "dir"
-            | "div"
-            | "dl"
-            | "dt"
-            | "fieldset"
-            | "figcaption"
-            | "figure"
-            | "footer"
-            | "form"
-            | "header"
-            | "hgroup"
-            | "html"
-            | "legend"
-            | "main"
-            | "p"
-            | "section"
-            | "summary"
-    )
 }
 
 #[cfg(test)]

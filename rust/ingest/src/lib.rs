@@ -26,6 +26,8 @@ mod fields;
 mod folder;
 mod front_matter;
 mod html;
+mod html_tags;
+mod html_text;
 mod json_text;
 mod jsonl;
 mod lines;

@@ -130,7 +130,7 @@ fn continues(last: &Line<'_>, line: &Line<'_>, wrap: Option<usize>) -> bool {
             .sum::<usize>()
     };
     // The paragraph that this line would continue may itself be indented at its first line, so only more indent counts.
-    if starts_new(content) || indent(line) > indent(last) + 1 {
+    if starts_new(content, last.text) || indent(line) > indent(last) + 1 {
         return false;
     }
     let first_word: usize = match content.chars().next() {
@@ -151,7 +151,7 @@ pub(crate) fn leading_title(text: &str, blocks: &[Block]) -> Option<Range<usize>
     let plain = width(line) <= 90
         && !line.contains(['。', '；', '\n'])
         && !line.ends_with(['.', '，', ',', ':', '：', ';']);
-    (plain && !starts_new(line)).then(|| first.range.clone())
+    (plain && !starts_new(line, "。")).then(|| first.range.clone())
 }
 
 #[cfg(test)]
@@ -186,6 +186,12 @@ mod tests {
     fn a_structural_line_never_continues() {
         let source = "第一条 甲方应当在合同生效之后的十日之内支付全部的\n价款。\n第二条 乙方应当在收到全部的价款之后的十日之内交付\n（一）货物；\n（二）单据。";
         assert_eq!(read(source).len(), 4);
+    }
+
+    #[test]
+    fn a_reference_that_a_line_break_put_in_front_continues() {
+        let source = "第一条 借用人应当按照约定的期限归还全部器材，但是依照\n第二十条延长期限的除外，延长的期限不得超过三个月并且\n应当在期限届满之前书面提出。\n第二条 甲。";
+        assert_eq!(read(source).len(), 2);
     }
 
     #[test]

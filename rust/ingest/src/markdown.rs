@@ -235,16 +235,10 @@ impl Reader<'_, '_> {
             .next()
             .unwrap_or_default();
         let next_line = next_line.trim_start_matches(['*', '_', ' ', '>', '　', '\t']);
+        let next_line = &next_line[..next_line.floor_char_boundary(240)];
+        let before = self.body.get(..range.start).unwrap_or_default();
         let heading = matches!(self.kind, BlockKind::Heading(_));
-        if self.table.is_none()
-            && !heading
-            && (hard
-                || starts_new(
-                    next_line
-                        .get(..next_line.floor_char_boundary(240))
-                        .unwrap_or(next_line),
-                ))
-        {
+        if self.table.is_none() && !heading && (hard || starts_new(next_line, before)) {
             let kind = if matches!(self.kind, BlockKind::Item) {
                 BlockKind::Item
             } else {

@@ -19,6 +19,8 @@ pub(crate) struct Article {
     pub(crate) length: usize,
     /// Which family it belongs to.
     pub(crate) family: Family,
+    /// Whether a space or mark parts it from the text; without one it may be a reference that a line break put in front.
+    pub(crate) set_off: bool,
 }
 
 /// Families of article markers.
@@ -113,6 +115,7 @@ fn tiao(paragraph: &str, heading: bool) -> Option<Article> {
         number,
         length: whole.end() + skipped,
         family: Family::Tiao,
+        set_off,
     })
 }
 
@@ -158,6 +161,7 @@ fn latin(paragraph: &str, heading: bool) -> Option<Article> {
         number,
         length: whole.end() + skipped,
         family,
+        set_off: true,
     })
 }
 
@@ -225,9 +229,16 @@ pub(crate) fn paragraph_letter(paragraph: &str) -> Option<&str> {
         .map(|m| m.as_str())
 }
 
-/// Whether a line starts something new, so that it never continues the line before.
-pub(crate) fn starts_new(line: &str) -> bool {
-    is_item(line) || chapter_rank(line, false).is_some() || article(line, false).is_some()
+/// Whether a line starts something new, so that it never continues the line `before`.
+pub(crate) fn starts_new(line: &str, before: &str) -> bool {
+    let ended = || {
+        before
+            .trim_end()
+            .ends_with(['。', '；', '：', '！', '？', '.', ';', ':'])
+    };
+    is_item(line)
+        || chapter_rank(line, false).is_some()
+        || article(line, false).is_some_and(|a| a.set_off || ended())
 }
 
 #[cfg(test)]

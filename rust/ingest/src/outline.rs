@@ -96,7 +96,7 @@ impl<'a> Outline<'a> {
             taken: HashMap::new(),
             leaf,
             lettered: None,
-            han_headings: unmarked && leaf.is_none(),
+            han_headings: unmarked,
             article_title: None,
         }
     }
@@ -169,14 +169,17 @@ impl<'a> Outline<'a> {
         self.piece(block.kind.clone(), block.range.clone());
     }
 
-    /// `一、…` is a heading when text follows it, not the next number of a list.
+    /// `一、…` is a heading when text follows it, not the next number of a list; among articles, when one follows.
     fn is_han_heading(&self, index: usize, text: &str) -> bool {
-        let next = self
-            .document
-            .blocks
-            .get(index + 1)
-            .and_then(|b| slice(self.document.text.as_str(), &b.range));
-        markers::is_han_heading(text) && next.is_some_and(|next| !markers::is_han_heading(next))
+        let next = self.document.blocks.get(index + 1);
+        let Some(next) = next.and_then(|b| slice(self.document.text.as_str(), &b.range)) else {
+            return false;
+        };
+        let follows = match self.leaf {
+            Some(_) => markers::article(next, false).is_some(),
+            None => !markers::is_han_heading(next),
+        };
+        follows && markers::is_han_heading(text)
     }
 
     fn heading(&mut self, level: Option<u8>, rank: Option<u8>, text: &str) {

@@ -17,14 +17,14 @@ fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
     let mut starts = Vec::new();
     for (index, object) in objects.iter().enumerate() {
         starts.push(out.len());
-        write!(out, "{} 0 obj\n", index + 1).unwrap();
+        writeln!(out, "{} 0 obj", index + 1).unwrap();
         out.extend_from_slice(object);
         out.extend_from_slice(b"\nendobj\n");
     }
     let xref = out.len();
     write!(out, "xref\n0 {}\n0000000000 65535 f \n", objects.len() + 1).unwrap();
     for start in starts {
-        write!(out, "{start:010} 00000 n \n").unwrap();
+        writeln!(out, "{start:010} 00000 n ").unwrap();
     }
     write!(
         out,
