@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// A new file beside its target, readable by its owner alone; dropping it removes it.
+/// A new file beside its target; dropping it removes it.
 #[derive(Debug)]
 pub struct ScratchFile {
     path: PathBuf,
@@ -27,11 +27,6 @@ impl ScratchFile {
             let path = folder.join(format!(".{name}.{process}-{attempt}.tmp"));
             let mut options = OpenOptions::new();
             options.read(true).write(true).create_new(true);
-            #[cfg(unix)]
-            {
-                use std::os::unix::fs::OpenOptionsExt;
-                options.mode(0o600);
-            }
             match options.open(&path) {
                 Ok(file) => return Ok((Self { path, kept: false }, file)),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
