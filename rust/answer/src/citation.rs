@@ -15,7 +15,13 @@ const MIN_HAN: usize = 8;
 const MIN_WORDS: usize = 5;
 
 /// A citation for a span that is known to be copied; `None` when the bytes disagree after all.
-pub(crate) fn checked(answer: &str, span: Range<usize>, passages: &[&Passage], passage: usize, quoted: Range<usize>) -> Option<Citation> {
+pub(crate) fn checked(
+    answer: &str,
+    span: Range<usize>,
+    passages: &[&Passage],
+    passage: usize,
+    quoted: Range<usize>,
+) -> Option<Citation> {
     let source = passages.get(passage)?;
     let (said, stands) = (answer.get(span.clone())?, source.text.get(quoted.clone())?);
     (said == stands && !said.is_empty()).then(|| Citation {
@@ -30,7 +36,8 @@ pub(crate) fn checked(answer: &str, span: Range<usize>, passages: &[&Passage], p
 /// in order, without overlaps; the earlier passage wins among equals.
 pub(crate) fn verbatim(answer: &str, from: usize, passages: &[&Passage]) -> Vec<Citation> {
     let windows = index_windows(passages);
-    let starts: Vec<usize> = answer.char_indices().map(|(at, _)| at).filter(|at| *at >= from).chain([answer.len()]).collect();
+    let starts: Vec<usize> =
+        answer.char_indices().map(|(at, _)| at).filter(|at| *at >= from).chain([answer.len()]).collect();
     let mut found = Vec::new();
     let mut at = 0;
     while at + WINDOW < starts.len() {
@@ -39,7 +46,9 @@ pub(crate) fn verbatim(answer: &str, from: usize, passages: &[&Passage]) -> Vec<
             .get(window)
             .into_iter()
             .flatten()
-            .map(|&(passage, offset)| (common(&answer[starts[at]..], &passages[passage].text[offset..]), passage, offset))
+            .map(|&(passage, offset)| {
+                (common(&answer[starts[at]..], &passages[passage].text[offset..]), passage, offset)
+            })
             .max_by_key(|&(len, passage, _)| (len, std::cmp::Reverse(passage)));
         let Some((len, passage, offset)) = best else {
             at += 1;

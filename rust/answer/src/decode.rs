@@ -81,7 +81,8 @@ impl<'a, 'e> Decoder<'a, 'e> {
                 self.force(rest)?;
                 return Ok(Some(copied));
             }
-            let best = copying.allowed(self.around.index).into_iter().max_by(|a, b| self.logit(*a).total_cmp(&self.logit(*b)));
+            let best =
+                copying.allowed(self.around.index).into_iter().max_by(|a, b| self.logit(*a).total_cmp(&self.logit(*b)));
             let Some(best) = best else {
                 return Ok(stop);
             };

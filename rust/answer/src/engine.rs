@@ -58,8 +58,17 @@ pub struct ModelInfo {
 }
 
 enum Job {
-    Search { question: String, options: SearchOptions, cancel: CancelToken, reply: Sender<Result<Vec<RetrievedPassage>>> },
-    Answer { question: String, options: Box<AnswerOptions>, events: EventSender },
+    Search {
+        question: String,
+        options: SearchOptions,
+        cancel: CancelToken,
+        reply: Sender<Result<Vec<RetrievedPassage>>>,
+    },
+    Answer {
+        question: String,
+        options: Box<AnswerOptions>,
+        events: EventSender,
+    },
 }
 
 impl Engine {
@@ -96,9 +105,17 @@ impl Engine {
     ///
     /// # Errors
     /// [`Error::EmptyQuestion`], [`Error::Cancelled`], [`Error::Closed`], or a storage error.
-    pub fn search(&self, question: &str, options: SearchOptions, cancel: &CancelToken) -> Result<Vec<RetrievedPassage>> {
+    pub fn search(
+        &self,
+        question: &str,
+        options: SearchOptions,
+        cancel: &CancelToken,
+    ) -> Result<Vec<RetrievedPassage>> {
         let (reply, result) = mpsc::channel();
-        self.submit(cancel.clone(), Job::Search { question: question.to_owned(), options, cancel: cancel.clone(), reply })?;
+        self.submit(
+            cancel.clone(),
+            Job::Search { question: question.to_owned(), options, cancel: cancel.clone(), reply },
+        )?;
         result.recv().map_err(|_| Error::Closed)?
     }
 
@@ -182,7 +199,8 @@ fn run(options: &EngineOptions, opened: &Sender<Opened>, inbox: &Receiver<Job>, 
 /// Runs a request so that a defect ends the request, not the app.
 fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     // The worker's state stays usable: every request begins by setting the session to a known position.
-    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err(Error::Internal { reason: "a request panicked".into() }))
+    catch_unwind(AssertUnwindSafe(work))
+        .unwrap_or_else(|_| Err(Error::Internal { reason: "a request panicked".into() }))
 }
 
 fn died() -> Error {
@@ -196,4 +214,3 @@ pub(crate) fn threads(asked: usize) -> usize {
         n => n,
     }
 }
-

@@ -47,8 +47,7 @@ const BASIS_ZH: Wording = Wording {
     system: "你是资料问答助手。只依据给出的资料作答，不补充资料以外的内容。语气克制、准确，不寒暄。\n\
              回答分两段：\n\
              【政策依据】写明出处，逐字引用直接回答问题的原句。\n\
-             【简明解释】用一至三句话直接回答问题，数字与引文一致。\n\
-             资料没有回答问题时，只写：资料中没有找到相关规定。",
+             【简明解释】用一至三句话直接回答问题，数字与引文一致。",
     passages: "资料：",
     question: "问题：",
     shortened: "（以下从略）",
@@ -63,8 +62,7 @@ const BASIS_EN: Wording = Wording {
     system: "You answer questions from the given sources only and add nothing that is not in them. Be precise and plain; no greetings.\n\
              Answer in two parts:\n\
              [Basis] name the source and quote, word for word, the sentence that answers the question.\n\
-             [Explanation] answer the question in one to three sentences; keep numbers as in the quote.\n\
-             If the sources do not answer the question, write only: The sources do not answer this question.",
+             [Explanation] answer the question in one to three sentences; keep numbers as in the quote.",
     passages: "Sources:",
     question: "Question: ",
     shortened: "(shortened)",
@@ -124,8 +122,8 @@ mod tests {
     }
 
     #[test]
-    fn every_system_text_states_the_decline_that_is_recognised() {
-        for wording in [&BASIS_ZH, &BASIS_EN, &FREE_ZH, &FREE_EN] {
+    fn a_system_text_states_the_parts_and_the_decline_that_are_recognised() {
+        for wording in [&FREE_ZH, &FREE_EN] {
             assert!(wording.system.ends_with(wording.decline));
         }
         for wording in [&BASIS_ZH, &BASIS_EN] {

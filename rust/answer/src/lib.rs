@@ -42,6 +42,7 @@ mod format;
 mod options;
 mod prompt;
 mod stream;
+mod today;
 mod token_index;
 mod worker;
 

@@ -26,7 +26,7 @@ pub struct EngineOptions {
 /// How to answer.
 #[derive(Clone, Debug)]
 pub struct AnswerOptions {
-    /// How to search; the default takes the three best places.
+    /// How to search; the default takes the three best places that are in force today.
     pub search: SearchOptions,
     /// The shape of the answer. The default is [`AnswerFormat::Basis`].
     pub format: AnswerFormat,

@@ -6,7 +6,8 @@ use std::time::Instant;
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_model::{
-    Adapter, AdapterSet, BackendChoice, ChatTemplate, LanguageModel, LoadOptions, Sampler, SamplingOptions, Session, Tokenizer,
+    Adapter, AdapterSet, BackendChoice, ChatTemplate, LanguageModel, LoadOptions, Sampler, SamplingOptions, Session,
+    Tokenizer,
 };
 use lorekit_retrieval::{Mode, Retriever, SearchOptions};
 use lorekit_store::{Library, OpenOptions, Passage};
@@ -17,6 +18,7 @@ use crate::engine::{ModelInfo, PackInfo, threads};
 use crate::format::{Language, label};
 use crate::prompt::{Parts, fit};
 use crate::stream::EventSender;
+use crate::today::today;
 use crate::token_index::TokenIndex;
 use crate::{
     Answer, AnswerEvent, AnswerFormat, AnswerOptions, Citation, DeclineReason, EngineOptions, Error, Outcome, Result,
@@ -85,9 +87,16 @@ impl Worker {
         })
     }
 
-    pub(crate) fn search(&self, question: &str, options: &SearchOptions, cancel: &CancelToken) -> Result<Vec<RetrievedPassage>> {
+    pub(crate) fn search(
+        &self,
+        question: &str,
+        options: &SearchOptions,
+        cancel: &CancelToken,
+    ) -> Result<Vec<RetrievedPassage>> {
         let retriever = Retriever::new(&self.library, &self.embedder).map_err(convert::retrieval)?;
-        let ranked = retriever.search(question, options, cancel).map_err(convert::retrieval)?;
+        let as_of = Some(options.as_of.clone().unwrap_or_else(today));
+        let options = SearchOptions { as_of, ..options.clone() };
+        let ranked = retriever.search(question, &options, cancel).map_err(convert::retrieval)?;
         Ok(ranked
             .into_iter()
             .map(|r| RetrievedPassage { passage: r.passage, score: r.score, dense: r.dense, lexical: r.lexical })
@@ -102,7 +111,8 @@ impl Worker {
         let mut usage = Usage { time_to_passages: started.elapsed(), ..Usage::default() };
         events.send(AnswerEvent::Retrieved(found.clone()))?;
         let language = Language::of(question);
-        let floor = options.floor.unwrap_or(self.library.manifest().retrieval.floor.map_or(f32::MIN, |floor| floor as f32));
+        let floor =
+            options.floor.unwrap_or(self.library.manifest().retrieval.floor.map_or(f32::MIN, |floor| floor as f32));
         if found.is_empty() || (options.search.mode != Mode::Lexical && !above_floor(&found, floor)) {
             return declined(found, DeclineReason::NothingFound, options, language, usage, started, events);
         }
@@ -174,17 +184,27 @@ impl Generator {
         let prompt = fit(&parts, &self.template, tokenizer, budget)?;
         let adapter = match &options.adapter {
             None => None,
-            Some(name) => Some(self.adapters.iter().find(|(known, _)| known == name).map(|(_, set)| set).ok_or_else(|| {
-                Error::AdapterMismatch { adapter: name.clone(), reason: "no adapter of this name was opened".into() }
-            })?),
+            Some(name) => {
+                Some(self.adapters.iter().find(|(known, _)| known == name).map(|(_, set)| set).ok_or_else(|| {
+                    Error::AdapterMismatch {
+                        adapter: name.clone(),
+                        reason: "no adapter of this name was opened".into(),
+                    }
+                })?)
+            }
         };
-        let reused = if self.cached_adapter == options.adapter { shared_prefix(self.session.tokens(), &prompt.tokens) } else { 0 };
+        let reused = if self.cached_adapter == options.adapter {
+            shared_prefix(self.session.tokens(), &prompt.tokens)
+        } else {
+            0
+        };
         self.cached_adapter.clone_from(&options.adapter);
         self.session.truncate(reused);
         usage.prompt_tokens = prompt.tokens.len();
         usage.reused_tokens = reused;
 
-        let sampling = SamplingOptions { temperature: options.temperature, seed: options.seed, ..SamplingOptions::default() };
+        let sampling =
+            SamplingOptions { temperature: options.temperature, seed: options.seed, ..SamplingOptions::default() };
         let around = Surroundings { tokenizer, index: &self.index, adapter, cancel: &cancel };
         let mut first_text = None;
         let mut emit = |text: &str| -> Result<()> {
@@ -193,15 +213,21 @@ impl Generator {
         };
         let prefill_from = Instant::now();
         let sampler = Sampler::new(sampling).map_err(convert::model)?;
-        let mut decoder =
-            Decoder::start(&mut self.session, around, &prompt.tokens[reused..], sampler, options.max_tokens, &mut emit)?;
+        let mut decoder = Decoder::start(
+            &mut self.session,
+            around,
+            &prompt.tokens[reused..],
+            sampler,
+            options.max_tokens,
+            &mut emit,
+        )?;
         let prefill = prefill_from.elapsed();
         let decode_from = Instant::now();
         let shown: Vec<&str> = prompt.shown.iter().map(String::as_str).collect();
         let labels: Vec<String> = found[..prompt.n_passages].iter().map(|p| label(&p.passage, language)).collect();
         let (end, quote) = match options.format {
             AnswerFormat::Basis => basis(&mut decoder, wording, &labels, &shown, tokenizer)?,
-            AnswerFormat::Free => (Some(decoder.free(&[])?), None),
+            AnswerFormat::Free => (decoder.free(&[])?, None),
         };
         usage.completion_tokens = decoder.n_tokens;
         let text = decoder.into_text();
@@ -210,15 +236,15 @@ impl Generator {
         usage.decode_tokens_per_second = rate(usage.completion_tokens, decode_from.elapsed());
 
         let passages: Vec<&Passage> = found[..prompt.n_passages].iter().map(|p| &p.passage).collect();
-        let said_no = text.contains(wording.decline) || end.is_none();
+        let said_no = text.contains(wording.decline);
         let citations = if said_no { Vec::new() } else { cite(&text, quote, &passages) };
         for citation in &citations {
             events.send(AnswerEvent::Citation(citation.clone()))?;
         }
         let outcome = match end {
             _ if said_no => Outcome::Declined(DeclineReason::NotInPassages),
-            Some(FreeEnd::Limit) => Outcome::Truncated,
-            _ => Outcome::Answered,
+            FreeEnd::Limit => Outcome::Truncated,
+            FreeEnd::Complete => Outcome::Answered,
         };
         usage.total_time = started.elapsed();
         let mut passages = found;
@@ -236,22 +262,22 @@ struct Quote {
     quoted: std::ops::Range<usize>,
 }
 
-/// Decodes an answer in the basis format. The end is `None` when the model chose to decline.
+/// Decodes an answer in the basis format.
+///
+/// Declining is not among the choices: a model of half a billion parameters takes it far too often.
+/// Whether the passages are near enough to answer from is decided before, by their scores.
 fn basis(
     decoder: &mut Decoder<'_, '_>,
     wording: &crate::format::Wording,
     labels: &[String],
     shown: &[&str],
     tokenizer: &Tokenizer,
-) -> Result<(Option<FreeEnd>, Option<Quote>)> {
-    let mut openings: Vec<String> =
+) -> Result<(FreeEnd, Option<Quote>)> {
+    let openings: Vec<String> =
         labels.iter().map(|label| format!("{}{label}{}", wording.basis, wording.open_quote)).collect();
-    openings.push(wording.decline.to_owned());
     let options: Vec<&str> = openings.iter().map(String::as_str).collect();
-    let chosen = decoder.copy(Copying::one_of(&options), &[])?.map_or(labels.len(), |copied| copied.text);
-    if chosen == labels.len() {
-        return Ok((None, None));
-    }
+    let nothing = || Error::Internal { reason: "a prompt without passages".into() };
+    let chosen = decoder.copy(Copying::one_of(&options), &[])?.ok_or_else(nothing)?.text;
     let from = decoder.len();
     let closing = closing_tokens(tokenizer, wording.close_quote)?;
     let copied = decoder.copy(Copying::sentences_of(shown[chosen], MAX_QUOTED_SENTENCES), &closing)?;
@@ -259,7 +285,7 @@ fn basis(
     decoder.force(wording.close_quote)?;
     decoder.force(wording.explanation)?;
     let end = decoder.free(&["\n\n", wording.basis.trim(), wording.explanation.trim()])?;
-    Ok((Some(end), quote))
+    Ok((end, quote))
 }
 
 /// The tokens by which a model would end a quote.
@@ -280,7 +306,17 @@ fn cite(text: &str, quote: Option<Quote>, passages: &[&Passage]) -> Vec<Citation
         from = quote.answer.end;
         citations.extend(citation::checked(text, quote.answer, passages, quote.passage, quote.quoted));
     }
-    citations.extend(citation::verbatim(text, from, passages));
+    for found in citation::verbatim(text, from, passages) {
+        // An explanation that repeats part of the quote adds no proof.
+        let known = |citation: &Citation| {
+            citation.passage == found.passage
+                && citation.quoted.start <= found.quoted.start
+                && found.quoted.end <= citation.quoted.end
+        };
+        if !citations.iter().any(known) {
+            citations.push(found);
+        }
+    }
     citations
 }
 

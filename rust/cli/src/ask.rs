@@ -54,6 +54,9 @@ pub struct AnswerArgs {
     /// Cosine below which nothing counts as found; the pack's own unless given.
     #[arg(long)]
     floor: Option<f32>,
+    /// The day whose rules are asked, YYYY-MM-DD; today unless given.
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<String>,
     /// Threads; 0 takes all processors, at most four.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -103,9 +106,20 @@ impl AnswerArgs {
     }
 
     /// Asks one question and prints what comes; returns the whole answer.
-    pub(crate) fn ask(&self, engine: &Engine, question: &str, history: Vec<Exchange>, cancel: &CancelToken) -> Result<Answer> {
+    pub(crate) fn ask(
+        &self,
+        engine: &Engine,
+        question: &str,
+        history: Vec<Exchange>,
+        cancel: &CancelToken,
+    ) -> Result<Answer> {
         let options = AnswerOptions {
-            search: SearchOptions { limit: self.top_k, mode: self.mode.into(), ..SearchOptions::default() },
+            search: SearchOptions {
+                limit: self.top_k,
+                mode: self.mode.into(),
+                as_of: self.as_of.clone(),
+                ..SearchOptions::default()
+            },
             format: match self.format {
                 Format::Basis => AnswerFormat::Basis,
                 Format::Free => AnswerFormat::Free,
@@ -190,7 +204,12 @@ fn finish(answer: &Answer, style: Style) {
             "[{}] {} {}",
             citation.passage + 1,
             style.bold(&place(retrieved)),
-            style.dim(&format!("{}, quote at bytes {}–{}", source(retrieved), citation.source.start, citation.source.end))
+            style.dim(&format!(
+                "{}, quote at bytes {}–{}",
+                source(retrieved),
+                citation.source.start,
+                citation.source.end
+            ))
         );
         println!("    “{}”", excerpt(&answer.text[citation.answer.clone()], 90));
     }
@@ -239,9 +258,7 @@ pub(crate) fn answer_json(answer: &Answer) -> Value {
         Outcome::Truncated => "truncated".to_owned(),
         Outcome::Declined(reason) => format!("declined: {reason:?}"),
     };
-    let passage = |retrieved: &RetrievedPassage| {
-        json!({ "id": retrieved.passage.id.to_string(), "place": retrieved.passage.place, "dense": retrieved.dense })
-    };
+    let passage = |retrieved: &RetrievedPassage| json!({ "id": retrieved.passage.id.to_string(), "place": retrieved.passage.place, "dense": retrieved.dense });
     let usage = &answer.usage;
     json!({
         "text": answer.text,

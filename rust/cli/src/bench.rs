@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use lorekit_answer::{AnswerEvent, AnswerOptions, CancelToken, Engine, EngineOptions};
-use lorekit_model::{BackendChoice, Embedder, EmbedderOptions, EmbeddingInput, LanguageModel, LoadOptions};
+use lorekit_model::embed::{Embedder, EmbedderOptions, Passage as EmbeddingInput};
+use lorekit_model::{BackendChoice, LanguageModel, LoadOptions};
 use lorekit_retrieval::{Retriever, SearchOptions};
 use lorekit_store::{Library, OpenOptions};
 use serde_json::{Value, json};
@@ -69,7 +70,11 @@ pub(crate) fn run(args: &BenchArgs, cancel: &CancelToken) -> Result<()> {
             }
         }
     }
-    if args.json { println!("{report}") } else { println!("{report:#}") }
+    if args.json {
+        println!("{report}")
+    } else {
+        println!("{report:#}")
+    }
     Ok(())
 }
 
@@ -190,7 +195,9 @@ fn search(args: &BenchArgs, pack: &PathBuf, cancel: &CancelToken) -> Result<Valu
     }
     whole.sort();
     lists.sort();
-    let at = |times: &[Duration], share: usize| times.get(times.len().saturating_sub(1) * share / 100).copied().map_or(0.0, millis);
+    let at = |times: &[Duration], share: usize| {
+        times.get(times.len().saturating_sub(1) * share / 100).copied().map_or(0.0, millis)
+    };
     Ok(json!({
         "passages": library.len(),
         "open_ms": millis(open),
@@ -217,7 +224,9 @@ fn question(args: &BenchArgs, pack: &PathBuf, cancel: &CancelToken) -> Result<Va
     let mut usage = None;
     for _ in 0..args.repeats.max(1) {
         // Another question in between leaves nothing of this one in the cache but the fixed prefix.
-        engine.answer("另一个问题", AnswerOptions { floor: Some(-1.0), max_tokens: 8, ..AnswerOptions::default() })?.final_answer()?;
+        engine
+            .answer("另一个问题", AnswerOptions { floor: Some(-1.0), max_tokens: 8, ..AnswerOptions::default() })?
+            .final_answer()?;
         let options = AnswerOptions { floor: Some(-1.0), ..AnswerOptions::default() };
         let stream = engine.answer(&args.question, options)?;
         loop {

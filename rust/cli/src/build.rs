@@ -6,8 +6,10 @@ use std::time::Instant;
 
 use clap::Args;
 use lorekit_cancel::CancelToken;
-use lorekit_ingest::{Document, PassageDraft, ReadOptions, Reading, SPLITTER_VERSION, SplitOptions, read_folder, split};
-use lorekit_model::{Embedder, EmbedderOptions, EmbeddingInput};
+use lorekit_ingest::{
+    Document, PassageDraft, ReadOptions, Reading, SPLITTER_VERSION, SplitOptions, read_folder, split,
+};
+use lorekit_model::embed::{self, Embedder, EmbedderOptions, Passage as EmbeddingInput};
 use lorekit_pack::{EmbedderInfo, Metric, PackKind, Pooling, RetrievalInfo, Scalar, SplitterInfo};
 use lorekit_store::{BuildInput, BuildReport, BuildStage, IndexChoice, NewDocument, NewPassage, PackFacts, write_pack};
 use serde_json::json;
@@ -159,7 +161,7 @@ fn cut(
             valid_to: document.valid_to.clone(),
             labels: document.labels.clone(),
             source_hash,
-            format: document.format.to_string(),
+            format: document.format.name().to_owned(),
         });
         new_passages.extend(split(document, options, &count).into_iter().map(|draft| passage(n, draft)));
         progress.set(n as u64 + 1);
@@ -270,9 +272,9 @@ fn facts(
             architecture: fingerprint.architecture.clone(),
             dims: fingerprint.dims as u32,
             pooling: match fingerprint.pooling {
-                lorekit_model::Pooling::Mean => Pooling::Mean,
-                lorekit_model::Pooling::Cls => Pooling::Cls,
-                lorekit_model::Pooling::Last => Pooling::Last,
+                embed::Pooling::Mean => Pooling::Mean,
+                embed::Pooling::Cls => Pooling::Cls,
+                embed::Pooling::Last => Pooling::Last,
             },
             normalized: fingerprint.normalized,
             query_prefix: fingerprint.query_prefix.clone(),
@@ -311,7 +313,7 @@ fn write(output: &Path, input: BuildInput<'_>, cancel: &CancelToken) -> Result<B
     let mut bar: Option<(BuildStage, Progress)> = None;
     let report = write_pack(
         output,
-        input,
+        &input,
         &mut |progress| {
             let what = match progress.stage {
                 BuildStage::Text => "writing passages",
@@ -346,7 +348,14 @@ fn report_skipped(reading: &Reading) {
     }
 }
 
-fn summary(args: &BuildArgs, report: &BuildReport, reading: &Reading, embedded: usize, embed_seconds: f64, started: Instant) {
+fn summary(
+    args: &BuildArgs,
+    report: &BuildReport,
+    reading: &Reading,
+    embedded: usize,
+    embed_seconds: f64,
+    started: Instant,
+) {
     let manifest = &report.manifest;
     let total = started.elapsed().as_secs_f64();
     if args.json {

@@ -68,7 +68,9 @@ impl Journal {
         for value in vector {
             self.file.write_all(&value.to_le_bytes()).map_err(CliError::file(&self.path))?;
         }
-        self.file.flush().map_err(CliError::file(&self.path))
+        self.file.flush().map_err(CliError::file(&self.path))?;
+        self.known.insert(*key, vector.to_vec());
+        Ok(())
     }
 
     /// Removes the journal: the pack stands.
@@ -89,6 +91,7 @@ mod tests {
         let mut journal = Journal::open(&pack, "f", 2).unwrap();
         journal.put(&[1; 32], &[0.5, 1.5]).unwrap();
         journal.put(&[2; 32], &[2.5, 3.5]).unwrap();
+        assert_eq!(journal.get(&[2; 32]), Some(&vec![2.5, 3.5]));
         drop(journal);
         let path = folder.path().join(".a.lorepack.unfinished");
         let length = std::fs::metadata(&path).unwrap().len();

@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::models;
+
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub enum CliError {
@@ -10,7 +12,7 @@ pub enum CliError {
     Models(#[from] crate::models::ModelsError),
     /// Reading documents failed.
     #[error(transparent)]
-    Ingest(#[from] lorekit_ingest::Error),
+    Ingest(#[from] lorekit_ingest::IngestError),
     /// A pack could not be written or read.
     #[error(transparent)]
     Store(#[from] lorekit_store::Error),
@@ -61,8 +63,9 @@ impl CliError {
             Self::Answer(lorekit_answer::Error::Cancelled)
             | Self::Model(lorekit_model::Error::Cancelled(_))
             | Self::Retrieval(lorekit_retrieval::Error::Cancelled(_))
-            | Self::Store(lorekit_store::Error::Cancelled(_)) => true,
-            Self::Models(error) => error.is_interrupt(),
+            | Self::Store(lorekit_store::Error::Cancelled)
+            | Self::Ingest(lorekit_ingest::IngestError::Cancelled) => true,
+            Self::Models(models::ModelsError::Cancelled) => true,
             _ => false,
         }
     }

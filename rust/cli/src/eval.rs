@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use lorekit_answer::CancelToken;
 use lorekit_eval::{Interval, RankingSummary, auc, bootstrap_mean, first_gold_rank, operating_point, summarize};
-use lorekit_model::{Embedder, EmbedderOptions};
+use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions, Weights};
 use lorekit_store::{Library, OpenOptions};
 use serde::{Deserialize, Serialize};
@@ -116,8 +116,10 @@ pub(crate) fn run(command: &EvalCommand, cancel: &CancelToken) -> Result<()> {
             .iter()
             .map(|question| Ok(best_cosine(&retriever.search(&question.query, &options, cancel)?)))
             .collect::<Result<Vec<f64>>>()?;
-        let floors: Vec<_> =
-            (20..=70).step_by(5).map(|f| operating_point(&answerable_cosines, &cosines, f64::from(f) / 100.0)).collect();
+        let floors: Vec<_> = (20..=70)
+            .step_by(5)
+            .map(|f| operating_point(&answerable_cosines, &cosines, f64::from(f) / 100.0))
+            .collect();
         report.insert("separation".into(), json!({ "auc": auc(&answerable_cosines, &cosines), "floors": floors }));
     }
     if let Some(path) = &args.details {
@@ -155,22 +157,37 @@ fn by_source(questions: &[Question], ranks: &[Option<usize>]) -> serde_json::Map
 }
 
 fn print_table(report: &serde_json::Map<String, serde_json::Value>) {
-    println!("{:<10} {:<14} {:>5} {:>7} {:>7} {:>7} {:>7}", "search", "questions", "n", "hit@1", "hit@3", "hit@10", "MRR@10");
+    println!(
+        "{:<10} {:<14} {:>5} {:>7} {:>7} {:>7} {:>7}",
+        "search", "questions", "n", "hit@1", "hit@3", "hit@10", "MRR@10"
+    );
     for name in ["dense", "lexical", "hybrid"] {
         for (source, m) in report[name].as_object().into_iter().flatten() {
             let value = |key: &str| m[key].as_f64().unwrap_or_default();
             println!(
                 "{name:<10} {source:<14} {:>5} {:>7.3} {:>7.3} {:>7.3} {:>7.3}",
-                m["n"], value("hit_1"), value("hit_3"), value("hit_10"), value("mrr_10")
+                m["n"],
+                value("hit_1"),
+                value("hit_3"),
+                value("hit_10"),
+                value("mrr_10")
             );
         }
     }
     if let Some(separation) = report.get("separation") {
-        println!("\nbest cosine, answerable against unanswerable: AUC {:.3}", separation["auc"].as_f64().unwrap_or_default());
+        println!(
+            "\nbest cosine, answerable against unanswerable: AUC {:.3}",
+            separation["auc"].as_f64().unwrap_or_default()
+        );
         println!("{:>6} {:>24} {:>22}", "floor", "unanswerable declined", "answerable declined");
         for point in separation["floors"].as_array().into_iter().flatten() {
             let value = |key: &str| point[key].as_f64().unwrap_or_default();
-            println!("{:>6.2} {:>24.3} {:>22.3}", value("floor"), value("unanswerable_declined"), value("answerable_declined"));
+            println!(
+                "{:>6.2} {:>24.3} {:>22.3}",
+                value("floor"),
+                value("unanswerable_declined"),
+                value("answerable_declined")
+            );
         }
     }
 }

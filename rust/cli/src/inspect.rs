@@ -56,43 +56,61 @@ fn show(manifest: &Manifest) {
     line("parent", manifest.parent.as_ref().map_or("none".into(), ToString::to_string));
     line("languages", manifest.languages.join(", "));
     line("licence", manifest.licence.clone());
-    line("counts", format!(
-        "{} documents, {} passages, {} tokens",
-        manifest.counts.documents, manifest.counts.passages, manifest.counts.tokens
-    ));
-    let embedder = &manifest.embedder;
-    line("embedder", format!("{}, {} dimensions, {:?} pooling", embedder.architecture, embedder.dims, embedder.pooling));
-    line("", format!("weights {}", embedder.weights));
-    line("splitter", format!(
-        "version {}, at most {} tokens, {} shared",
-        manifest.splitter.version, manifest.splitter.max_tokens, manifest.splitter.overlap_tokens
-    ));
-    line("index", match manifest.index.recall_at_10 {
-        Some(recall) => format!(
-            "{:?}, connectivity {}, expansion {}/{}, recall@10 {recall:.4} on {} queries",
-            manifest.index.kind,
-            manifest.index.connectivity,
-            manifest.index.expansion_add,
-            manifest.index.expansion_search,
-            manifest.index.recall_sample
+    line(
+        "counts",
+        format!(
+            "{} documents, {} passages, {} tokens",
+            manifest.counts.documents, manifest.counts.passages, manifest.counts.tokens
         ),
-        None => format!("{:?}", manifest.index.kind),
-    });
+    );
+    let embedder = &manifest.embedder;
+    line(
+        "embedder",
+        format!("{}, {} dimensions, {:?} pooling", embedder.architecture, embedder.dims, embedder.pooling),
+    );
+    line("", format!("weights {}", embedder.weights));
+    line(
+        "splitter",
+        format!(
+            "version {}, at most {} tokens, {} shared",
+            manifest.splitter.version, manifest.splitter.max_tokens, manifest.splitter.overlap_tokens
+        ),
+    );
+    line(
+        "index",
+        match manifest.index.recall_at_10 {
+            Some(recall) => format!(
+                "{:?}, connectivity {}, expansion {}/{}, recall@10 {recall:.4} on {} queries",
+                manifest.index.kind,
+                manifest.index.connectivity,
+                manifest.index.expansion_add,
+                manifest.index.expansion_search,
+                manifest.index.recall_sample
+            ),
+            None => format!("{:?}", manifest.index.kind),
+        },
+    );
     let floor = manifest.retrieval.floor.map_or("none".into(), |floor| format!("{floor:.2}"));
-    line("retrieval", format!(
-        "{} dense + {} lexical, floor {floor}",
-        manifest.retrieval.dense_weight, manifest.retrieval.lexical_weight
-    ));
-    line("calibration", manifest.calibration.as_ref().map_or("none: no promise about refusals".into(), |calibration| {
-        format!("{} at {:.3}, error rate {:.3}", calibration.method, calibration.threshold, calibration.error_rate)
-    }));
+    line(
+        "retrieval",
+        format!(
+            "{} dense + {} lexical, floor {floor}",
+            manifest.retrieval.dense_weight, manifest.retrieval.lexical_weight
+        ),
+    );
+    line(
+        "calibration",
+        manifest.calibration.as_ref().map_or("none: no promise about refusals".into(), |calibration| {
+            format!("{} at {:.3}, error rate {:.3}", calibration.method, calibration.threshold, calibration.error_rate)
+        }),
+    );
     line("expires", manifest.expires.clone().unwrap_or_else(|| "never".into()));
     line("sealed", if manifest.sealing.is_some() { "yes".into() } else { "no".into() });
     line("built by", manifest.build_tool.clone());
     for section in &manifest.sections {
-        line("section", format!(
-            "{:<12} {:>12} bytes at {:>10}  {}",
-            section.name, section.length, section.offset, section.blake3
-        ));
+        line(
+            "section",
+            format!("{:<12} {:>12} bytes at {:>10}  {}", section.name, section.length, section.offset, section.blake3),
+        );
     }
 }

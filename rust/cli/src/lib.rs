@@ -1,4 +1,7 @@
 //! The `lore` command: models, packs, questions, figures.
+//!
+//! One module a command. What a command prints for people goes to standard output as text;
+//! with `--json` it is one JSON object a line. Progress and errors go to standard error.
 
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a command speaks through them
@@ -6,9 +9,25 @@
 
 pub mod models;
 
+mod ask;
+mod bench;
+mod build;
+mod build_journal;
+mod chat;
+mod error;
+mod eval;
+mod inspect;
+mod resolve;
+mod search;
+mod show;
+mod ui;
+mod verify;
+
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
+
+pub use error::CliError;
 
 /// Answers questions from a knowledge pack, on this machine, with proof.
 #[derive(Parser)]
@@ -22,19 +41,54 @@ struct Cli {
 enum Command {
     /// List, fetch and check the models of the catalogue.
     Models(models::ModelsArgs),
+    /// Build a knowledge pack from a folder of documents.
+    Build(build::BuildArgs),
+    /// Show everything a pack says of itself.
+    Inspect(inspect::InspectArgs),
+    /// Check every byte of a pack against its hashes, and its index and database for damage.
+    Verify(verify::VerifyArgs),
+    /// Find the passages for a question.
+    Search(search::SearchArgs),
+    /// Answer one question, with citations.
+    Ask(ask::AskArgs),
+    /// Ask one question after another.
+    Chat(chat::ChatArgs),
+    /// Open a citation: show a passage in full, with its place in the source.
+    Show(show::ShowArgs),
+    /// Measure the quality of retrieval on a file of questions.
+    #[command(subcommand)]
+    Eval(eval::EvalCommand),
+    /// Measure speed and memory on this machine.
+    Bench(bench::BenchArgs),
 }
 
-/// Runs the command line and returns the process's exit code.
+/// Runs the command line and returns the process's exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let cancel = lorekit_cancel::CancelToken::new();
-    match cli.command {
-        Command::Models(args) => match models::command(&args, &mut std::io::stdout(), &cancel) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("error: {error}");
-                ExitCode::FAILURE
-            }
-        },
+    let cancel = ui::cancel_on_interrupt();
+    let outcome = match cli.command {
+        Command::Models(command) => models::command(&command, &mut std::io::stdout(), &cancel).map_err(CliError::from),
+        Command::Build(args) => build::run(&args, &cancel),
+        Command::Inspect(args) => inspect::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Search(args) => search::run(&args, &cancel),
+        Command::Ask(args) => ask::run(&args, &cancel),
+        Command::Chat(args) => chat::run(&args, &cancel),
+        Command::Show(args) => show::run(&args),
+        Command::Eval(command) => eval::run(&command, &cancel),
+        Command::Bench(args) => bench::run(&args, &cancel),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.is_interrupt() => {
+            eprintln!("interrupted");
+            ExitCode::from(130)
+        }
+        // A closed pipe, as in `lore search … | head`, is no failure worth a message.
+        Err(CliError::Output(error)) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => {
+            ui::print_error(&error);
+            ExitCode::FAILURE
+        }
     }
 }

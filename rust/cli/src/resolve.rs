@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use lorekit_pack::EmbedderInfo;
 
 use crate::error::{CliError, Result};
-use crate::models::{self, PullOptions};
+use crate::models::{self, Catalogue, PullOptions};
 
 /// The default language model.
 pub(crate) const DEFAULT_MODEL: &str = "qwen2.5-coder-0.5b-instruct";
@@ -18,7 +18,9 @@ pub(crate) fn model(name_or_path: &str, offline: bool, cancel: &lorekit_cancel::
     if path.is_file() || path.extension().is_some_and(|extension| extension == "gguf") {
         return Ok(path.to_path_buf());
     }
-    Ok(models::ensure(name_or_path, &PullOptions { offline, ..PullOptions::default() }, cancel)?)
+    let options = PullOptions { offline, ..PullOptions::with_catalogue(Catalogue::built_in()?, cancel) };
+    let mut printer = models::ProgressPrinter::new();
+    Ok(models::ensure(name_or_path, &options, &mut |progress| printer.show(&progress))?)
 }
 
 /// The catalogue's embedder for a pack, by what the pack's manifest says of it.
@@ -26,7 +28,9 @@ pub(crate) fn embedder_for(info: &EmbedderInfo) -> Result<&'static str> {
     match (info.architecture.as_str(), info.dims) {
         ("gemma-embedding", _) => Ok("embeddinggemma-300m"),
         ("bert", 384) => Ok("minilm-l6-v2"),
-        _ => Err(CliError::Usage(format!("the pack was built with {info}: name its file with --embedder"))),
+        (architecture, dims) => Err(CliError::Usage(format!(
+            "the pack was built with an embedder that is not in the catalogue ({architecture}, {dims} dimensions): name its file with --embedder"
+        ))),
     }
 }
 

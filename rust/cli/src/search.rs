@@ -50,6 +50,9 @@ pub struct SearchArgs {
     /// How many places to show.
     #[arg(long, default_value_t = 3)]
     top_k: usize,
+    /// The day whose rules are asked, YYYY-MM-DD; today unless given.
+    #[arg(long, value_name = "DATE")]
+    as_of: Option<String>,
     /// Threads; 0 takes all processors, at most four.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -63,10 +66,16 @@ pub struct SearchArgs {
 
 pub(crate) fn run(args: &SearchArgs, cancel: &CancelToken) -> Result<()> {
     let embedder = embedder(&args.pack, args.embedder.as_deref(), args.offline, cancel)?;
-    let options = EngineOptions { pack: args.pack.clone(), embedder, threads: args.threads, ..EngineOptions::default() };
+    let options =
+        EngineOptions { pack: args.pack.clone(), embedder, threads: args.threads, ..EngineOptions::default() };
     let engine = Engine::open(options)?;
     let started = Instant::now();
-    let search = SearchOptions { limit: args.top_k, mode: args.mode.into(), ..SearchOptions::default() };
+    let search = SearchOptions {
+        limit: args.top_k,
+        mode: args.mode.into(),
+        as_of: args.as_of.clone(),
+        ..SearchOptions::default()
+    };
     let found = engine.search(&args.question, search, cancel)?;
     let elapsed = started.elapsed();
     if args.json {

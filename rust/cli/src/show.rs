@@ -32,13 +32,16 @@ pub(crate) fn run(args: &ShowArgs) -> Result<()> {
     println!("{}", style.dim(&format!("{} · {}", passage.place, passage.id)));
     let document = &passage.document;
     let version = document.version.as_deref().unwrap_or("none stated");
-    println!("{}", style.dim(&format!(
-        "{}, version {version}, valid from {}, bytes {}–{}",
-        document.path,
-        document.valid_from.as_deref().unwrap_or("not stated"),
-        passage.source.start,
-        passage.source.end
-    )));
+    println!(
+        "{}",
+        style.dim(&format!(
+            "{}, version {version}, valid from {}, bytes {}–{}",
+            document.path,
+            document.valid_from.as_deref().unwrap_or("not stated"),
+            passage.source.start,
+            passage.source.end
+        ))
+    );
     println!("\n{}", passage.text);
     if let Some(folder) = &args.source {
         let file = folder.join(&document.path);
@@ -49,11 +52,14 @@ pub(crate) fn run(args: &ShowArgs) -> Result<()> {
             path: file.clone(),
             reason: format!("has {} bytes, the passage ends at {end}", bytes.len()),
         })?;
-        println!("\n{}", style.dim(if same {
-            "the source file is the one the pack was built from; its bytes:"
-        } else {
-            "the source file has CHANGED since the pack was built; the bytes now at this place:"
-        }));
+        println!(
+            "\n{}",
+            style.dim(if same {
+                "the source file is the one the pack was built from; its bytes:"
+            } else {
+                "the source file has CHANGED since the pack was built; the bytes now at this place:"
+            })
+        );
         println!("{}", String::from_utf8_lossy(slice));
     }
     Ok(())

@@ -9,7 +9,17 @@ pub fn auc(answerable: &[f64], unanswerable: &[f64]) -> Option<f64> {
     }
     let wins: f64 = answerable
         .iter()
-        .flat_map(|a| unanswerable.iter().map(move |u| if a > u { 1.0 } else if a == u { 0.5 } else { 0.0 }))
+        .flat_map(|a| {
+            unanswerable.iter().map(move |u| {
+                if a > u {
+                    1.0
+                } else if a == u {
+                    0.5
+                } else {
+                    0.0
+                }
+            })
+        })
         .sum();
     Some(wins / (answerable.len() * unanswerable.len()) as f64)
 }

@@ -32,11 +32,14 @@ pub struct SearchOptions {
     pub candidates: usize,
     /// Weights of the two lists; `None`, the default, takes the pack's own.
     pub weights: Option<Weights>,
+    /// The day for which the rules are asked, `YYYY-MM-DD`: passages that are not in force on it are left out.
+    /// `None`, the default, leaves nothing out.
+    pub as_of: Option<String>,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 3, mode: Mode::Hybrid, candidates: 100, weights: None }
+        Self { limit: 3, mode: Mode::Hybrid, candidates: 100, weights: None, as_of: None }
     }
 }
 
@@ -76,7 +79,10 @@ impl<'a> Retriever<'a> {
             let weights = pack.weights.get(..8).unwrap_or(&pack.weights);
             let pooling = format!("{:?}", pack.pooling).to_lowercase();
             return Err(Error::EmbedderMismatch {
-                pack: format!("{}-{}-{pooling} {weights} (prompt {:?})", pack.architecture, pack.dims, pack.query_prefix),
+                pack: format!(
+                    "{}-{}-{pooling} {weights} (prompt {:?})",
+                    pack.architecture, pack.dims, pack.query_prefix
+                ),
                 device: format!("{device} (prompt {:?})", device.query_prefix),
             });
         }
@@ -104,7 +110,7 @@ impl<'a> Retriever<'a> {
             }
             Mode::Hybrid => self.hybrid(question, options, cancel)?,
         };
-        self.one_per_place(fused, options.limit)
+        self.one_per_place(fused, options)
     }
 
     fn hybrid(&self, question: &str, options: &SearchOptions, cancel: &CancelToken) -> Result<Vec<Fused>> {
@@ -135,15 +141,19 @@ impl<'a> Retriever<'a> {
         Ok(hits.into_iter().map(|hit| (hit.key, hit.score)).collect())
     }
 
-    /// Keeps the best passage of each place, in order, up to `limit`.
-    fn one_per_place(&self, fused: Vec<Fused>, limit: usize) -> Result<Vec<Ranked>> {
+    /// Keeps the best passage of each place that is in force, in order, up to the limit.
+    fn one_per_place(&self, fused: Vec<Fused>, options: &SearchOptions) -> Result<Vec<Ranked>> {
         let mut places = HashSet::new();
-        let mut ranked = Vec::with_capacity(limit);
+        let mut ranked = Vec::with_capacity(options.limit);
         for f in fused {
-            if ranked.len() == limit {
+            if ranked.len() == options.limit {
                 break;
             }
             let passage = self.library.passage(f.key)?;
+            let day = options.as_of.as_deref();
+            if day.is_some_and(|day| !in_force(day, passage.valid_from.as_deref(), passage.valid_to.as_deref())) {
+                continue;
+            }
             if places.insert(passage.place.clone()) {
                 ranked.push(Ranked { passage, score: f.score, dense: f.dense, lexical: f.lexical });
             }
@@ -152,9 +162,39 @@ impl<'a> Retriever<'a> {
     }
 }
 
+/// Whether something valid from one day to another is in force on `day`; either end may be open or a year or month only.
+fn in_force(day: &str, from: Option<&str>, to: Option<&str>) -> bool {
+    // Dates of this form compare as text; against a month, the day counts as its month.
+    let up_to = |bound: &str| day.get(..bound.len().min(day.len())).unwrap_or(day).to_owned();
+    from.is_none_or(|from| from <= day) && to.is_none_or(|to| up_to(to).as_str() <= to)
+}
+
 fn same_pooling(pack: Pooling, device: embed::Pooling) -> bool {
     match (pack, device) {
-        (Pooling::Mean, embed::Pooling::Mean) | (Pooling::Cls, embed::Pooling::Cls) | (Pooling::Last, embed::Pooling::Last) => true,
+        (Pooling::Mean, embed::Pooling::Mean)
+        | (Pooling::Cls, embed::Pooling::Cls)
+        | (Pooling::Last, embed::Pooling::Last) => true,
         (Pooling::Mean | Pooling::Cls | Pooling::Last, _) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rule_is_in_force_from_its_first_to_its_last_day() {
+        let day = "2026-03-15";
+        for (from, to, expected) in [
+            (None, None, true),
+            (Some("2026-03-15"), Some("2026-03-15"), true),
+            (Some("2026-03-16"), None, false),
+            (None, Some("2026-03-14"), false),
+            (Some("2026-03"), Some("2026-03"), true),
+            (Some("2025"), Some("2026"), true),
+            (Some("2024-01-01"), Some("2025-12"), false),
+        ] {
+            assert_eq!(in_force(day, from, to), expected, "{from:?} to {to:?}");
+        }
     }
 }

@@ -36,7 +36,17 @@ fn main_job(args: &[&str]) -> Result<(), String> {
         let unanswerable = data.join("laws-qa/unanswerable.jsonl").display().to_string();
         let printed = capture(
             &lore,
-            &["eval", "retrieval", "--pack", &pack, "--questions", &questions, "--unanswerable", &unanswerable, "--json"],
+            &[
+                "eval",
+                "retrieval",
+                "--pack",
+                &pack,
+                "--questions",
+                &questions,
+                "--unanswerable",
+                &unanswerable,
+                "--json",
+            ],
         )?;
         let report = last_json(&printed)?;
         figures.push(json!({
@@ -62,7 +72,10 @@ fn last_json(printed: &str) -> Result<Value, String> {
 
 fn machine() -> Value {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-    let name = cpu.lines().find_map(|line| line.strip_prefix("model name")).map(|name| name.trim_start_matches([' ', '\t', ':']));
+    let name = cpu
+        .lines()
+        .find_map(|line| line.strip_prefix("model name"))
+        .map(|name| name.trim_start_matches([' ', '\t', ':']));
     json!({
         "cpu": name.unwrap_or("unknown"),
         "cores": std::thread::available_parallelism().map_or(0, usize::from),

@@ -3,7 +3,11 @@
 use crate::process::{build_lore, root, step, target};
 
 /// Questions in both languages; the last of each list is one the handbook cannot answer.
-const QUESTIONS: &[&str] = &["个人住房贷款提前还款要收违约金吗？", "How long do I have to dispute a card transaction?", "贵行明天的黄金收盘价是多少？"];
+const QUESTIONS: &[&str] = &[
+    "个人住房贷款提前还款要收违约金吗？",
+    "How long do I have to dispute a card transaction?",
+    "贵行明天的黄金收盘价是多少？",
+];
 const QUESTIONS_SMALL: &[&str] = &[
     "How long do I have to dispute a card transaction?",
     "Which losses does the travel insurance exclude?",
@@ -39,7 +43,11 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     )?;
     step("verifying the sample pack", &lore, &["verify", &pack])?;
     for question in questions {
-        step("asking", &lore, &["ask", question, "--pack", &pack, "--model", model, "--embedder", embedder, "--offline"])?;
+        step(
+            "asking",
+            &lore,
+            &["ask", question, "--pack", &pack, "--model", model, "--embedder", embedder, "--offline"],
+        )?;
     }
     eprintln!("\nThe pack is at {pack}. Ask it yourself:\n   {lore} ask \"…\" --pack {pack}");
     Ok(())

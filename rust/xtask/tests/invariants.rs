@@ -18,10 +18,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("lorekit-store", &["lorekit-cancel", "lorekit-pack"]),
     ("lorekit-model", &["lorekit-cancel", "lorekit-kernels"]),
     ("lorekit-retrieval", &["lorekit-cancel", "lorekit-store", "lorekit-model", "lorekit-pack"]),
-    (
-        "lorekit-answer",
-        &["lorekit-cancel", "lorekit-retrieval", "lorekit-store", "lorekit-model", "lorekit-pack"],
-    ),
+    ("lorekit-answer", &["lorekit-cancel", "lorekit-retrieval", "lorekit-store", "lorekit-model", "lorekit-pack"]),
     (
         "lorekit-cli",
         &[
