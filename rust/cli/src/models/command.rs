@@ -9,8 +9,9 @@ use lorekit_cancel::CancelToken;
 use super::cache::{ModelFolder, State, cache_root, hash_file};
 use super::catalogue::Catalogue;
 use super::error::ModelsError;
+use super::options::PullOptions;
 use super::progress::{ProgressPrinter, bytes};
-use super::pull::{PullOptions, ensure};
+use super::pull::ensure;
 
 /// Arguments of `lore models`.
 #[derive(Args, Clone, Debug)]

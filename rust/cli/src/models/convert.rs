@@ -3,21 +3,33 @@
 use std::path::Path;
 
 use lorekit_cancel::CancelToken;
+use lorekit_model::embed::{self, Precision};
 
 use super::error::ModelsError;
 use super::progress::Progress;
 
-/// Writes `out` from the files in `source`. The same files give the same bytes.
+/// Writes `out` from the files in `source`. The same files give the same bytes on every machine,
+/// so that the catalogue can name their hash.
 pub(crate) fn convert(
     name: &str,
-    _source: &Path,
-    _out: &Path,
+    source: &Path,
+    out: &Path,
     cancel: &CancelToken,
-    _progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), ModelsError> {
-    cancel.check()?;
-    Err(ModelsError::Convert {
-        name: name.to_owned(),
-        reason: "this build has no converter".to_owned(),
-    })
+    let mut show = |done, total| {
+        progress(Progress::Converting {
+            model: name,
+            done,
+            total,
+        })
+    };
+    match embed::convert(source, out, Precision::Q8_0, &mut show, cancel) {
+        Ok(_) => Ok(()),
+        Err(_) if cancel.is_cancelled() => Err(ModelsError::Cancelled),
+        Err(error) => Err(ModelsError::Convert {
+            name: name.to_owned(),
+            reason: error.to_string(),
+        }),
+    }
 }

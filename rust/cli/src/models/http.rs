@@ -54,7 +54,7 @@ pub(crate) fn fetch(
     cancel: &CancelToken,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<String, Failure> {
-    place::make_parent(wanted.target)?;
+    place::make_parent(&wanted.part())?;
     let mut resumed = false;
     let mut tries = 0;
     loop {
@@ -304,6 +304,7 @@ fn reach_error(error: &ureq::Error, timeouts: Timeouts) -> SourceError {
             ))
         }
         ureq::Error::Timeout(_) => SourceError::Stalled(timeouts.idle.as_secs()),
+        ureq::Error::Io(e) => SourceError::Unreachable(e.to_string()),
         other => SourceError::Unreachable(other.to_string()),
     }
 }

@@ -21,6 +21,8 @@ pub(crate) struct Wanted<'a> {
     pub what: &'a str,
     /// Its final place.
     pub target: &'a Path,
+    /// The folder for its part file; on the same file system as `target`.
+    pub incoming: &'a Path,
     /// Its length, where known.
     pub size: Option<u64>,
     /// Its hash.
@@ -33,7 +35,7 @@ impl Wanted<'_> {
         let tag = self.sha256.known().map_or("unverified", |hex| &hex[..16]);
         let mut name = self.target.file_name().unwrap_or_default().to_owned();
         name.push(format!(".{tag}.part"));
-        self.target.with_file_name(name)
+        self.incoming.join(name)
     }
 
     /// Checks the part file and gives it its final name. On a wrong hash it is removed.
@@ -56,6 +58,7 @@ impl Wanted<'_> {
             }
             .into());
         }
+        make_parent(self.target)?;
         commit(&part, self.target)?;
         Ok(found)
     }
@@ -109,6 +112,11 @@ pub(crate) fn remove(path: &Path) -> Result<(), ModelsError> {
     }
 }
 
+/// Whether a file is there with its full length. Files get their final names only after their hash was checked.
+pub(crate) fn is_placed(path: &Path, size: u64) -> bool {
+    fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() == size)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -134,6 +142,7 @@ mod tests {
         let wanted = Wanted {
             what: "model",
             target: &target,
+            incoming: folder.path(),
             size: None,
             sha256: &sha256,
         };

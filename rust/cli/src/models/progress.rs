@@ -55,9 +55,9 @@ pub enum Progress<'a> {
     Converting {
         /// The model.
         model: &'a str,
-        /// Tensors so far.
+        /// Bytes read so far.
         done: u64,
-        /// Tensors in all.
+        /// Bytes to read in all.
         total: u64,
     },
     /// The model is in the cache and its bytes are right.
@@ -108,14 +108,14 @@ impl ProgressPrinter {
             }
             Progress::Trying { model, source } => self.line(&format!("{model}: from {source}")),
             Progress::Failed { source, error, .. } => self.line(&format!("  {source}: {error}")),
-            Progress::Bytes { what, done, total } => self.count("", what, *done, *total, true),
+            Progress::Bytes { what, done, total } => self.count("", what, *done, *total),
             // Small files are hashed faster than a line is read.
             Progress::Checking { total, .. } if *total < 64 << 20 => {}
             Progress::Checking { what, done, total } => {
-                self.count("checking ", what, *done, Some(*total), true)
+                self.count("checking ", what, *done, Some(*total));
             }
             Progress::Converting { model, done, total } => {
-                self.count("converting ", model, *done, Some(*total), false)
+                self.count("converting ", model, *done, Some(*total));
             }
             Progress::Ready {
                 model,
@@ -139,41 +139,24 @@ impl ProgressPrinter {
         self.current.clear();
     }
 
-    fn count(&mut self, verb: &str, what: &str, done: u64, total: Option<u64>, is_bytes: bool) {
+    fn count(&mut self, verb: &str, what: &str, done: u64, total: Option<u64>) {
         let subject = format!("{verb}{what}");
         let is_new = subject != self.current;
+        if is_new {
+            self.end();
+        }
         if self.is_terminal {
-            if is_new {
-                self.end();
-                self.bar = Some(bar(&subject, total, is_bytes));
-                if let Some(bar) = &self.bar {
-                    // Bytes of an earlier try would otherwise count into the rate.
-                    bar.set_position(done);
-                    bar.reset_eta();
-                }
+            let bar = self.bar.get_or_insert_with(|| bar(&subject, done, total));
+            bar.set_position(done);
+        } else if is_new {
+            // Short files and checks go by without a word.
+            if verb.is_empty() && total.is_none_or(|total| total > 1_000_000) {
+                let _ = writeln!(std::io::stderr(), "  {subject}{}", opening(done, total));
             }
-            if let Some(bar) = &self.bar {
-                bar.set_position(done);
-            }
-        } else if is_new || self.last.elapsed() >= PLAIN_EVERY {
-            let percent = |total: u64| {
-                if total == 0 {
-                    100
-                } else {
-                    u128::from(done) * 100 / u128::from(total)
-                }
-            };
-            let text = match (total, is_bytes) {
-                (Some(total), true) => format!(
-                    "  {subject}: {} of {}, {} %",
-                    bytes(done),
-                    bytes(total),
-                    percent(total)
-                ),
-                (Some(total), false) => format!("  {subject}: {} %", percent(total)),
-                (None, _) => format!("  {subject}: {}", bytes(done)),
-            };
-            let _ = writeln!(std::io::stderr(), "{text}");
+            self.last = Instant::now();
+        } else if self.last.elapsed() >= PLAIN_EVERY {
+            let share = total.map_or_else(String::new, |total| format!(" of {}", bytes(total)));
+            let _ = writeln!(std::io::stderr(), "  {subject}: {}{share}", bytes(done));
             self.last = Instant::now();
         }
         self.current = subject;
@@ -186,19 +169,29 @@ impl Drop for ProgressPrinter {
     }
 }
 
-fn bar(subject: &str, total: Option<u64>, is_bytes: bool) -> ProgressBar {
-    let template = match (total.is_some(), is_bytes) {
-        (true, true) => {
-            "  {msg} [{bar:28}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left"
-        }
-        (true, false) => "  {msg} [{bar:28}] {pos}/{len}",
-        (false, _) => "  {msg} {spinner} {bytes} {binary_bytes_per_sec}",
+/// How a plain line introduces a transfer.
+fn opening(done: u64, total: Option<u64>) -> String {
+    match (done, total) {
+        (_, None) => String::new(),
+        // The first block, or what an earlier try left.
+        (0..1_000_000, Some(total)) => format!(": {}", bytes(total)),
+        (done, Some(total)) => format!(": continuing at {} of {}", bytes(done), bytes(total)),
+    }
+}
+
+fn bar(subject: &str, done: u64, total: Option<u64>) -> ProgressBar {
+    let template = match total {
+        Some(_) => "  {msg} [{bar:28}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left",
+        None => "  {msg} {spinner} {bytes} {binary_bytes_per_sec}",
     };
     let style =
         ProgressStyle::with_template(template).expect("the templates above are well formed");
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(subject.to_owned());
+    // Bytes of an earlier try would otherwise count into the rate.
+    bar.set_position(done);
+    bar.reset_eta();
     bar
 }
 

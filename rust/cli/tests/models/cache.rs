@@ -14,10 +14,7 @@ fn offline_never_asks_anyone() {
     world.options.offline = true;
     assert!(matches!(world.ensure(), Err(ModelsError::Offline { .. })));
     assert!(server.asked().is_empty());
-    assert!(
-        !world.options.cache.exists(),
-        "looking leaves nothing behind"
-    );
+    assert!(!world.options.cache.exists(), "looking leaves nothing behind");
 }
 
 #[test]
@@ -28,10 +25,7 @@ fn a_file_put_into_the_cache_by_hand_is_checked_before_it_is_used() {
     let path = world.model_folder().join("model.gguf");
     fs::write(&path, "something else").unwrap();
     let error = world.ensure().unwrap_err();
-    assert!(
-        matches!(&error, ModelsError::Mismatch { found, .. } if *found == sha256(b"something else")),
-        "{error}"
-    );
+    assert!(matches!(&error, ModelsError::Mismatch { found, .. } if *found == sha256(b"something else")), "{error}");
     fs::write(&path, content()).unwrap();
     assert_eq!(world.ensure().unwrap(), path);
 }
@@ -56,10 +50,8 @@ fn a_local_file_is_copied_when_its_bytes_are_right_and_never_touched() {
     fs::create_dir(&given).unwrap();
     let file = given.join("m.gguf");
     world.options.from = Some(file.clone());
-    assert!(
-        matches!(world.ensure(), Err(ModelsError::NoSource { attempts, .. })
-        if matches!(attempts[0].error, SourceError::Missing(_)))
-    );
+    assert!(matches!(world.ensure(), Err(ModelsError::NoSource { attempts, .. })
+        if matches!(attempts[0].error, SourceError::Missing(_))));
     fs::write(&file, "no model").unwrap();
     assert!(matches!(world.ensure(), Err(ModelsError::Mismatch { .. })));
     assert!(file.exists());
@@ -76,11 +68,6 @@ fn a_cache_that_cannot_be_written_is_named_and_no_other_source_is_tried() {
     let mut world = World::new(&content(), HUB);
     fs::write(&world.options.cache, "a file where a folder should be").unwrap();
     let error = world.ensure().unwrap_err();
-    assert!(
-        error
-            .to_string()
-            .contains(&world.model_folder().display().to_string()),
-        "{error}"
-    );
+    assert!(error.to_string().contains(&world.model_folder().display().to_string()), "{error}");
     assert!(world.told.is_empty(), "{:?}", world.told);
 }

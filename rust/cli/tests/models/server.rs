@@ -15,19 +15,12 @@ pub struct Asked {
 
 impl Asked {
     pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(n, _)| n == name)
-            .map(|(_, v)| v.as_str())
+        self.headers.iter().find(|(n, _)| n == name).map(|(_, v)| v.as_str())
     }
 
     /// The first byte of an open-ended range.
     pub fn range(&self) -> Option<usize> {
-        self.header("range")?
-            .strip_prefix("bytes=")?
-            .strip_suffix('-')?
-            .parse()
-            .ok()
+        self.header("range")?.strip_prefix("bytes=")?.strip_suffix('-')?.parse().ok()
     }
 }
 
@@ -90,11 +83,7 @@ impl Server {
     }
 }
 
-fn serve(
-    stream: TcpStream,
-    log: &Mutex<Vec<Asked>>,
-    answer: &dyn Fn(&Asked, usize) -> Reply,
-) -> std::io::Result<()> {
+fn serve(stream: TcpStream, log: &Mutex<Vec<Asked>>, answer: &dyn Fn(&Asked, usize) -> Reply) -> std::io::Result<()> {
     let mut lines = BufReader::new(stream.try_clone()?).lines();
     let first = lines.next().unwrap_or_else(|| Ok(String::new()))?;
     let path = first.split(' ').nth(1).unwrap_or_default().to_owned();
@@ -118,10 +107,7 @@ fn serve(
         Reply::Stall(length, body) => (200, Vec::new(), length, body, true),
     };
     let mut out = stream;
-    write!(
-        out,
-        "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n"
-    )?;
+    write!(out, "HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n")?;
     for (name, value) in headers {
         write!(out, "{name}: {value}\r\n")?;
     }

@@ -9,22 +9,17 @@ use lorekit_cli::models::{Catalogue, ModelsError, Progress, PullOptions, Timeout
 use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
-pub const HUB: &str =
-    "[[model.source]]\nkind = \"hub\"\nrepo = \"o/r\"\nrevision = \"v1\"\nfile = \"m.gguf\"\n";
-pub const SCOPE: &str = "[[model.source]]\nkind = \"modelscope\"\nrepo = \"o/r\"\nrevision = \"master\"\nfile = \"m.gguf\"\n";
+pub const HUB: &str = "[[model.source]]\nkind = \"hub\"\nrepo = \"o/r\"\nrevision = \"v1\"\nfile = \"m.gguf\"\n";
+pub const SCOPE: &str =
+    "[[model.source]]\nkind = \"modelscope\"\nrepo = \"o/r\"\nrevision = \"master\"\nfile = \"m.gguf\"\n";
 
 /// Bytes that look like nothing in particular, long enough for several blocks.
 pub fn content() -> Vec<u8> {
-    (0..200_000u32)
-        .flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes())
-        .collect()
+    (0..200_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes)
-        .iter()
-        .map(|b| format!("{b:02x}"))
-        .collect()
+    Sha256::digest(bytes).iter().map(|b| format!("{b:02x}")).collect()
 }
 
 pub struct World {
@@ -37,29 +32,20 @@ pub struct World {
 impl World {
     /// A world with the model `m` of these bytes and these sources.
     pub fn new(bytes: &[u8], sources: &str) -> Self {
-        let head =
-            "[endpoints]\nhub = \"http://127.0.0.1:1\"\nmodelscope = \"http://127.0.0.1:1\"\n";
+        let head = "[endpoints]\nhub = \"http://127.0.0.1:1\"\nmodelscope = \"http://127.0.0.1:1\"\n";
         let (size, sha256) = (bytes.len(), sha256(bytes));
         let model = format!(
             "name = \"m\"\nuse = \"chat\"\nabout = \"a\"\nlicence = \"l\"\nsize = {size}\nsha256 = \"{sha256}\"\n"
         );
-        let catalogue =
-            Catalogue::parse(&format!("{head}[[model]]\n{model}{sources}"), "test").unwrap();
+        let catalogue = Catalogue::parse(&format!("{head}[[model]]\n{model}{sources}"), "test").unwrap();
         let folder = tempfile::tempdir().unwrap();
         let mut options = PullOptions::with_catalogue(catalogue, &CancelToken::new());
         options.endpoints = options.catalogue.endpoints.clone();
         options.hub_token = None;
         options.cache = folder.path().join("cache");
-        options.timeouts = Timeouts {
-            connect: Duration::from_millis(500),
-            idle: Duration::from_millis(500),
-        };
+        options.timeouts = Timeouts { connect: Duration::from_millis(500), idle: Duration::from_millis(500) };
         options.pip = Some(PathBuf::from("no-such-pip"));
-        Self {
-            folder,
-            options,
-            told: Vec::new(),
-        }
+        Self { folder, options, told: Vec::new() }
     }
 
     pub fn hub(mut self, address: &str) -> Self {
@@ -97,13 +83,8 @@ impl World {
 
     /// The part file of `model.gguf`.
     pub fn part(&self) -> PathBuf {
-        let hash = self.options.catalogue.models[0]
-            .sha256
-            .known()
-            .unwrap()
-            .to_owned();
-        self.model_folder()
-            .join(format!("incoming/model.gguf.{}.part", &hash[..16]))
+        let hash = self.options.catalogue.models[0].sha256.known().unwrap().to_owned();
+        self.model_folder().join(format!("incoming/model.gguf.{}.part", &hash[..16]))
     }
 }
 
