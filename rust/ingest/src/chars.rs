@@ -22,14 +22,9 @@ pub(crate) enum Class {
 pub(crate) fn classify(c: char) -> Class {
     match c {
         '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}' => Class::Line,
-        ' '
-        | '\t'
-        | '\u{a0}'
-        | '\u{1680}'
-        | '\u{2000}'..='\u{200a}'
-        | '\u{202f}'
-        | '\u{205f}'
-        | '\u{3000}' => Class::Space,
+        ' ' | '\t' | '\u{a0}' | '\u{1680}' | '\u{2000}'..='\u{200a}' | '\u{202f}' | '\u{205f}' | '\u{3000}' => {
+            Class::Space
+        }
         '\0'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' => Class::Dropped,
         '\u{200b}'
         | '\u{200e}'
@@ -46,15 +41,12 @@ pub(crate) fn classify(c: char) -> Class {
 pub(crate) fn starts_cluster(c: char) -> bool {
     c < '\u{300}'
         || is_han(c)
-        || (canonical_combining_class(c) == 0
-            && is_nfc_quick(std::iter::once(c)) != IsNormalized::Maybe)
+        || (canonical_combining_class(c) == 0 && is_nfc_quick(std::iter::once(c)) != IsNormalized::Maybe)
 }
 
 /// Whether `c` alone is already in NFC.
 pub(crate) fn is_composed(c: char) -> bool {
-    c < '\u{300}'
-        || ('\u{4e00}'..='\u{9fff}').contains(&c)
-        || is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
+    c < '\u{300}' || ('\u{4e00}'..='\u{9fff}').contains(&c) || is_nfc_quick(std::iter::once(c)) == IsNormalized::Yes
 }
 
 /// Han ideographs, with 〇.

@@ -73,13 +73,7 @@ impl Fields {
 
     /// Adds access labels.
     pub(crate) fn add_labels<'a>(&mut self, labels: impl IntoIterator<Item = &'a str>) {
-        self.labels.extend(
-            labels
-                .into_iter()
-                .map(str::trim)
-                .filter(|l| !l.is_empty())
-                .map(str::to_owned),
-        );
+        self.labels.extend(labels.into_iter().map(str::trim).filter(|l| !l.is_empty()).map(str::to_owned));
         self.labels.sort();
         self.labels.dedup();
     }
@@ -97,9 +91,7 @@ impl Fields {
             path: origin.path.to_owned(),
             title: self.title.unwrap_or(fallback_title),
             format: origin.format,
-            language: self
-                .language
-                .unwrap_or_else(|| language::detect(text.as_str())),
+            language: self.language.unwrap_or_else(|| language::detect(text.as_str())),
             version: self.version,
             published: self.published,
             effective: self.effective,

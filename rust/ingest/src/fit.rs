@@ -29,17 +29,10 @@ pub(crate) fn fit(units: &[Unit], budget: usize, min_tokens: usize) -> Vec<Range
                 break;
             }
             // A passage that starts in a table carries the header too; its exact size is checked when it is built.
-            if tokens.saturating_add(header_tokens(unit)) > budget
-                && header_tokens(unit) > 0
-                && start + 1 < end
-            {
+            if tokens.saturating_add(header_tokens(unit)) > budget && header_tokens(unit) > 0 && start + 1 < end {
                 continue;
             }
-            let cut = if start == 0 {
-                0
-            } else {
-                u64::from(unit.cut) * CUT
-            };
+            let cut = if start == 0 { 0 } else { u64::from(unit.cut) * CUT };
             let tiny = if tokens < min_tokens { TINY } else { 0 };
             let slack = (budget.saturating_sub(tokens)) as u64;
             let uneven = SLACK * slack * slack / ((budget * budget) as u64);
@@ -69,34 +62,18 @@ mod tests {
     use crate::units::{ITEM, PARAGRAPH, SENTENCE};
 
     fn unit(tokens: usize, cut: u8) -> Unit {
-        Unit {
-            range: 0..1,
-            cut,
-            tokens,
-            header: None,
-            inside_sentence: false,
-        }
+        Unit { range: 0..1, cut, tokens, header: None, inside_sentence: false }
     }
 
     #[test]
     fn a_cut_between_paragraphs_is_preferred() {
-        let units = [
-            unit(40, PARAGRAPH),
-            unit(40, SENTENCE),
-            unit(40, PARAGRAPH),
-            unit(40, SENTENCE),
-        ];
+        let units = [unit(40, PARAGRAPH), unit(40, SENTENCE), unit(40, PARAGRAPH), unit(40, SENTENCE)];
         assert_eq!(fit(&units, 120, 10), [0..2, 2..4]);
     }
 
     #[test]
     fn no_tiny_rest_is_left() {
-        let units = [
-            unit(30, PARAGRAPH),
-            unit(30, ITEM),
-            unit(30, ITEM),
-            unit(5, ITEM),
-        ];
+        let units = [unit(30, PARAGRAPH), unit(30, ITEM), unit(30, ITEM), unit(5, ITEM)];
         assert_eq!(fit(&units, 90, 20), [0..2, 2..4]);
     }
 

@@ -50,60 +50,37 @@ pub fn read_folder(
     let total = files.len();
     for (index, (path, file)) in files.iter().enumerate() {
         options.cancel.check().map_err(|_| IngestError::Cancelled)?;
-        let outcome =
-            load(file, options.max_file_bytes).map(|bytes| read_bytes(path, &bytes, options));
+        let outcome = load(file, options.max_file_bytes).map(|bytes| read_bytes(path, &bytes, options));
         match outcome {
             Ok(found) => {
-                skipped.extend(found.skipped.into_iter().map(|reason| Skipped {
-                    path: path.clone(),
-                    reason,
-                }));
+                skipped.extend(found.skipped.into_iter().map(|reason| Skipped { path: path.clone(), reason }));
                 for document in found.documents {
                     match unique(document, &mut ids) {
                         Ok(document) => reading.documents.push(document),
-                        Err(reason) => skipped.push(Skipped {
-                            path: path.clone(),
-                            reason,
-                        }),
+                        Err(reason) => skipped.push(Skipped { path: path.clone(), reason }),
                     }
                 }
             }
-            Err(reason) => skipped.push(Skipped {
-                path: path.clone(),
-                reason,
-            }),
+            Err(reason) => skipped.push(Skipped { path: path.clone(), reason }),
         }
-        progress(Progress {
-            done: index + 1,
-            total,
-            path,
-        });
+        progress(Progress { done: index + 1, total, path });
     }
     // Stable: several reasons of one file stay in their order.
     skipped.sort_by(|a, b| a.path.cmp(&b.path));
     if reading.documents.is_empty() {
-        return Err(IngestError::NoDocuments {
-            path: dir.to_owned(),
-            skipped: skipped.len(),
-        });
+        return Err(IngestError::NoDocuments { path: dir.to_owned(), skipped: skipped.len() });
     }
     reading.skipped = skipped;
     Ok(reading)
 }
 
 /// Sees to it that no id is given twice.
-fn unique(
-    mut document: Document,
-    ids: &mut HashMap<String, String>,
-) -> Result<Document, SkipReason> {
+fn unique(mut document: Document, ids: &mut HashMap<String, String>) -> Result<Document, SkipReason> {
     let Some(first) = ids.get(&document.id) else {
         ids.insert(document.id.clone(), document.path.clone());
         return Ok(document);
     };
-    let extended = document
-        .path
-        .rsplit_once('.')
-        .map(|(_, extension)| format!("{}.{extension}", document.id));
+    let extended = document.path.rsplit_once('.').map(|(_, extension)| format!("{}.{extension}", document.id));
     let from_path = crate::read::stem(&document.path) == document.id;
     match extended.filter(|id| from_path && !ids.contains_key(id)) {
         Some(id) => {
@@ -111,10 +88,7 @@ fn unique(
             document.id = id;
             Ok(document)
         }
-        None => Err(SkipReason::DuplicateId {
-            id: document.id,
-            first: first.clone(),
-        }),
+        None => Err(SkipReason::DuplicateId { id: document.id, first: first.clone() }),
     }
 }
 
@@ -130,16 +104,10 @@ fn list(dir: &Path, options: &ReadOptions) -> Result<Listing, IngestError> {
         let entries = match fs::read_dir(&folder).and_then(Iterator::collect::<Result<Vec<_>, _>>) {
             Ok(entries) => entries,
             Err(source) if prefix.is_empty() => {
-                return Err(IngestError::FolderUnreadable {
-                    path: folder,
-                    source,
-                });
+                return Err(IngestError::FolderUnreadable { path: folder, source });
             }
             Err(error) => {
-                skipped.push(Skipped {
-                    path: prefix,
-                    reason: SkipReason::Unreadable(error.kind()),
-                });
+                skipped.push(Skipped { path: prefix, reason: SkipReason::Unreadable(error.kind()) });
                 continue;
             }
         };
@@ -150,12 +118,7 @@ fn list(dir: &Path, options: &ReadOptions) -> Result<Listing, IngestError> {
                 continue;
             }
             let path = format!("{prefix}{lossy}");
-            let mut skip = |reason| {
-                skipped.push(Skipped {
-                    path: path.clone(),
-                    reason,
-                })
-            };
+            let mut skip = |reason| skipped.push(Skipped { path: path.clone(), reason });
             if name.to_str().is_none() {
                 skip(SkipReason::NameNotUnicode);
                 continue;
@@ -166,10 +129,7 @@ fn list(dir: &Path, options: &ReadOptions) -> Result<Listing, IngestError> {
                 Ok(kind) if kind.is_dir() => folders.push((format!("{path}/"), entry.path())),
                 Ok(kind) if !kind.is_file() => skip(SkipReason::NotAFile),
                 Ok(_) => {
-                    let extension = lossy
-                        .rsplit_once('.')
-                        .map(|(_, e)| e.to_lowercase())
-                        .unwrap_or_default();
+                    let extension = lossy.rsplit_once('.').map(|(_, e)| e.to_lowercase()).unwrap_or_default();
                     if options.extensions.contains(&extension) {
                         files.push((path, entry.path()));
                     } else {
@@ -192,13 +152,6 @@ fn load(file: &Path, limit: u64) -> Result<Vec<u8>, SkipReason> {
         return Err(SkipReason::TooLarge { limit });
     }
     let mut bytes = Vec::new();
-    opened
-        .take(limit.saturating_add(1))
-        .read_to_end(&mut bytes)
-        .map_err(unreadable)?;
-    if bytes.len() as u64 > limit {
-        Err(SkipReason::TooLarge { limit })
-    } else {
-        Ok(bytes)
-    }
+    opened.take(limit.saturating_add(1)).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.len() as u64 > limit { Err(SkipReason::TooLarge { limit }) } else { Ok(bytes) }
 }

@@ -36,10 +36,7 @@ pub(crate) fn read(source: &str) -> Result<(Fields, usize), SkipReason> {
             continue;
         }
         let entry = content.trim_start();
-        if let Some(value) = entry
-            .strip_prefix("- ")
-            .or(if entry == "-" { Some("") } else { None })
-        {
+        if let Some(value) = entry.strip_prefix("- ").or(if entry == "-" { Some("") } else { None }) {
             match list {
                 Some(Field::Labels) => fields.add_labels([scalar(value, number)?.as_str()]),
                 Some(_) => return Err(wrong(number, "a list where one value is expected")),
@@ -60,10 +57,7 @@ pub(crate) fn read(source: &str) -> Result<(Fields, usize), SkipReason> {
             if keys == 0 {
                 return Ok((Fields::default(), 0));
             }
-            return Err(wrong(
-                number,
-                "not a `key: value` line, or no closing `---` before the text",
-            ));
+            return Err(wrong(number, "not a `key: value` line, or no closing `---` before the text"));
         };
         keys += 1;
         list = None;
@@ -74,9 +68,7 @@ pub(crate) fn read(source: &str) -> Result<(Fields, usize), SkipReason> {
         if value.is_empty() {
             list = Some(field);
         } else if let Some(inner) = value.strip_prefix('[') {
-            let inner = inner
-                .strip_suffix(']')
-                .ok_or_else(|| wrong(number, "a list must close on its line"))?;
+            let inner = inner.strip_suffix(']').ok_or_else(|| wrong(number, "a list must close on its line"))?;
             if field != Field::Labels {
                 return Err(wrong(number, "a list where one value is expected"));
             }
@@ -87,11 +79,7 @@ pub(crate) fn read(source: &str) -> Result<(Fields, usize), SkipReason> {
             fields.set(field, &scalar(value, number)?);
         }
     }
-    if keys == 0 {
-        Ok((Fields::default(), 0))
-    } else {
-        Err(wrong(1, "no closing `---`"))
-    }
+    if keys == 0 { Ok((Fields::default(), 0)) } else { Err(wrong(1, "no closing `---`")) }
 }
 
 /// One plain or quoted value; a comment after it is taken off.
@@ -99,21 +87,14 @@ fn scalar(value: &str, line: usize) -> Result<String, SkipReason> {
     let value = value.trim();
     for quote in ['"', '\''] {
         if let Some(rest) = value.strip_prefix(quote) {
-            let end = rest
-                .find(quote)
-                .ok_or_else(|| wrong(line, "a quote is not closed"))?;
+            let end = rest.find(quote).ok_or_else(|| wrong(line, "a quote is not closed"))?;
             return Ok(rest[..end].to_owned());
         }
     }
     if value.starts_with(['|', '>', '&', '*', '!', '{', '%', '@', '`']) {
         return Err(wrong(line, "this kind of value is not supported"));
     }
-    Ok(value
-        .split(" #")
-        .next()
-        .unwrap_or_default()
-        .trim()
-        .to_owned())
+    Ok(value.split(" #").next().unwrap_or_default().trim().to_owned())
 }
 
 fn wrong(line: usize, what: &'static str) -> SkipReason {
@@ -145,10 +126,7 @@ mod tests {
     fn labels_in_one_line_are_read() {
         let (fields, _) = read("---\r\nLabels: [b, \"a\"]\r\n---\r\n").unwrap();
         assert_eq!(fields.labels, ["a", "b"]);
-        assert_eq!(
-            read("---\nlabels: x, y\n---\n").unwrap().0.labels,
-            ["x", "y"]
-        );
+        assert_eq!(read("---\nlabels: x, y\n---\n").unwrap().0.labels, ["x", "y"]);
     }
 
     #[test]

@@ -106,21 +106,14 @@ impl Reader<'_, '_> {
             // A new `<p>` or `<li>` ends the hidden one before it.
             self.hidden = None;
         }
-        let attribute = |key: &str| {
-            tag.attributes
-                .get(key.as_bytes())
-                .map(|v| String::from_utf8_lossy(v).into_owned())
-        };
+        let attribute = |key: &str| tag.attributes.get(key.as_bytes()).map(|v| String::from_utf8_lossy(v).into_owned());
         if name == "html"
             && let Some(code) = attribute("lang")
         {
             self.fields.set(Field::Language, &code);
         }
         if name == "meta" {
-            self.meta(
-                attribute("name").or_else(|| attribute("property")),
-                attribute("content"),
-            );
+            self.meta(attribute("name").or_else(|| attribute("property")), attribute("content"));
         }
         if is_void(name) {
             match name {
@@ -130,44 +123,31 @@ impl Reader<'_, '_> {
             }
             return;
         }
-        let style = || {
-            attribute("style")
-                .is_some_and(|s| s.to_lowercase().replace(' ', "").contains("display:none"))
-        };
+        let style = || attribute("style").is_some_and(|s| s.to_lowercase().replace(' ', "").contains("display:none"));
         let unseen = tag.attributes.contains_key(b"hidden".as_slice())
             || attribute("aria-hidden").is_some_and(|v| v == "true")
             || style();
         // A hidden root would hide everything: a page that is shown by script.
         if is_left_out(name) || (unseen && !matches!(name, "html" | "body")) {
             if !tag.self_closing || is_left_out(name) {
-                self.hidden = Some(Hidden {
-                    name: name.to_owned(),
-                    depth: 1,
-                });
+                self.hidden = Some(Hidden { name: name.to_owned(), depth: 1 });
             }
             return;
         }
         match name {
             "title" if self.title.is_none() => {
                 self.title = Some(String::new());
-                self.hidden = Some(Hidden {
-                    name: "title".into(),
-                    depth: 1,
-                });
+                self.hidden = Some(Hidden { name: "title".into(), depth: 1 });
             }
             "ol" | "ul" | "menu" => {
                 self.open(BlockKind::Paragraph);
                 if self.lists.len() < MAX_LISTS {
-                    let start = attribute("start")
-                        .and_then(|s| s.trim().parse().ok())
-                        .unwrap_or(1);
+                    let start = attribute("start").and_then(|s| s.trim().parse().ok()).unwrap_or(1);
                     self.lists.push((name == "ol").then_some(start));
                 }
             }
             "li" => self.item(),
-            "table" | "thead" | "tbody" | "tfoot" | "tr" | "td" | "th" | "caption" => {
-                self.table_tag(name)
-            }
+            "table" | "thead" | "tbody" | "tfoot" | "tr" | "td" | "th" | "caption" => self.table_tag(name),
             "pre" => {
                 self.open(BlockKind::Code);
                 if self.table.is_none() {
@@ -204,10 +184,7 @@ impl Reader<'_, '_> {
             }
             "caption" if self.in_caption => self.start_table(),
             "table" | "thead" | "tr" | "td" | "th" => self.table_end_tag(name),
-            _ if heading_level(name).is_some()
-                || is_block(name)
-                || matches!(name, "li" | "pre" | "caption") =>
-            {
+            _ if heading_level(name).is_some() || is_block(name) || matches!(name, "li" | "pre" | "caption") => {
                 self.fresh_item &= name != "li";
                 self.open(BlockKind::Paragraph);
             }
@@ -250,9 +227,7 @@ impl Reader<'_, '_> {
             return;
         };
         match name.to_lowercase().as_str() {
-            "article:published_time" | "dcterms.issued" | "date" => {
-                self.fields.set(Field::Published, &content)
-            }
+            "article:published_time" | "dcterms.issued" | "date" => self.fields.set(Field::Published, &content),
             "version" => self.fields.set(Field::Version, &content),
             // A page with access labels that are missed would be open to everyone.
             "labels" | "access" => self.fields.set(Field::Labels, &content),
@@ -275,15 +250,9 @@ impl Reader<'_, '_> {
     fn line_break(&mut self, source: Range<usize>) {
         match self.kind {
             BlockKind::Code if self.table.is_none() => self.builder.line_feed(),
-            BlockKind::Heading(_) => self
-                .builder
-                .soft_break(self.base + source.start..self.base + source.end),
+            BlockKind::Heading(_) => self.builder.soft_break(self.base + source.start..self.base + source.end),
             _ => {
-                let kind = if matches!(self.kind, BlockKind::Item) {
-                    BlockKind::Item
-                } else {
-                    BlockKind::Paragraph
-                };
+                let kind = if matches!(self.kind, BlockKind::Item) { BlockKind::Item } else { BlockKind::Paragraph };
                 self.open(kind);
             }
         }
@@ -309,12 +278,8 @@ impl Reader<'_, '_> {
         self.fresh_item = false;
         let kind = std::mem::replace(&mut self.kind, BlockKind::Paragraph);
         if let Some(range) = self.builder.finish_block() {
-            let numbered = matches!(kind, BlockKind::Paragraph)
-                && is_item(self.builder.text_from(range.start));
-            self.blocks.push(Block {
-                kind: if numbered { BlockKind::Item } else { kind },
-                range,
-            });
+            let numbered = matches!(kind, BlockKind::Paragraph) && is_item(self.builder.text_from(range.start));
+            self.blocks.push(Block { kind: if numbered { BlockKind::Item } else { kind }, range });
         }
         self.builder.start_block(false);
     }
@@ -369,13 +334,7 @@ impl Reader<'_, '_> {
         self.in_caption = false;
         self.finish();
         let writer = TableWriter::start(self.builder);
-        self.table = Some(Table {
-            writer,
-            in_row: false,
-            in_cell: false,
-            in_head: false,
-            nested: 0,
-        });
+        self.table = Some(Table { writer, in_row: false, in_cell: false, in_head: false, nested: 0 });
     }
 
     fn table_end_tag(&mut self, name: &str) {
@@ -455,10 +414,7 @@ mod tests {
 
     fn texts(source: &str) -> Vec<String> {
         let (text, blocks, _) = parse(source);
-        blocks
-            .iter()
-            .map(|b| text.as_str()[b.range.clone()].to_owned())
-            .collect()
+        blocks.iter().map(|b| text.as_str()[b.range.clone()].to_owned()).collect()
     }
 
     #[test]
@@ -492,10 +448,7 @@ mod tests {
 
     #[test]
     fn lists_are_numbered_as_they_are_shown() {
-        assert_eq!(
-            texts("<ol start=3><li>a<li>b<ul><li>c</ul><li>d</ol>"),
-            ["3. a", "4. b", "c", "5. d"]
-        );
+        assert_eq!(texts("<ol start=3><li>a<li>b<ul><li>c</ul><li>d</ol>"), ["3. a", "4. b", "c", "5. d"]);
         assert_eq!(texts("<ol><li><p>a</p></li></ol>"), ["1. a"]);
     }
 
@@ -504,17 +457,10 @@ mod tests {
         let (text, blocks, _) = parse(
             "<p>x</p><table><caption>Fees</caption><tr><th>A<th>B<tr><td>1<td><p>2</p><p>3</p><tr><td></td><td></td></tr></table>y",
         );
-        let table = blocks.iter().find_map(|b| {
-            if let BlockKind::Table { header, rows } = &b.kind {
-                Some((header, rows))
-            } else {
-                None
-            }
-        });
-        let shown: Vec<_> = blocks
+        let table = blocks
             .iter()
-            .map(|b| &text.as_str()[b.range.clone()])
-            .collect();
+            .find_map(|b| if let BlockKind::Table { header, rows } = &b.kind { Some((header, rows)) } else { None });
+        let shown: Vec<_> = blocks.iter().map(|b| &text.as_str()[b.range.clone()]).collect();
         assert_eq!(shown, ["x", "Fees", "A | B\n1 | 2 3", "y"]);
         let (header, rows) = table.unwrap();
         assert_eq!(&text.as_str()[header.clone().unwrap()], "A | B");

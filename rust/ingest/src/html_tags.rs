@@ -55,10 +55,7 @@ pub(crate) fn is_void(name: &str) -> bool {
 
 /// Elements whose end tag may be left out: a new one ends the one before.
 pub(crate) fn closes_itself(name: &str) -> bool {
-    matches!(
-        name,
-        "p" | "li" | "dt" | "dd" | "tr" | "td" | "th" | "option"
-    )
+    matches!(name, "p" | "li" | "dt" | "dd" | "tr" | "td" | "th" | "option")
 }
 
 /// Elements that stand in lines of their own.

@@ -60,11 +60,7 @@ fn entity(raw: &str, decoded: &str) -> Option<(usize, usize)> {
     }
     let name = raw.strip_prefix('&')?;
     // The longest name in the standard has 32 characters; numbers may have leading zeros.
-    let length = name
-        .bytes()
-        .take(40)
-        .take_while(|b| b.is_ascii_alphanumeric() || *b == b'#')
-        .count();
+    let length = name.bytes().take(40).take_while(|b| b.is_ascii_alphanumeric() || *b == b'#').count();
     let closed = name[length..].starts_with(';');
     let whole = 1 + length + usize::from(closed);
     // Names of old need no semicolon and may run into the text; so shorter and shorter ones are tried.
@@ -74,16 +70,11 @@ fn entity(raw: &str, decoded: &str) -> Option<(usize, usize)> {
         let text: String = Tokenizer::new(candidate)
             .flatten()
             .filter_map(|token| {
-                if let Token::String(s) = token {
-                    Some(String::from_utf8_lossy(&s.value).into_owned())
-                } else {
-                    None
-                }
+                if let Token::String(s) = token { Some(String::from_utf8_lossy(&s.value).into_owned()) } else { None }
             })
             .collect();
         // A second character without a semicolon is text behind a shorter name.
-        let whole =
-            text.chars().count() == 1 || (candidate.ends_with(';') && text.chars().count() == 2);
+        let whole = text.chars().count() == 1 || (candidate.ends_with(';') && text.chars().count() == 2);
         if whole && text != candidate && decoded.starts_with(&text) {
             return Some((end, text.len()));
         }
@@ -98,14 +89,8 @@ mod tests {
 
     #[test]
     fn equal_stretches_and_entities_are_told_apart() {
-        assert_eq!(
-            align("a&amp;b", "a&b"),
-            [("a", 0..1, true), ("&", 1..6, false), ("b", 6..7, true)]
-        );
-        assert_eq!(
-            align("a\r\nb", "a\nb"),
-            [("a", 0..1, true), ("\nb", 2..4, true)]
-        );
+        assert_eq!(align("a&amp;b", "a&b"), [("a", 0..1, true), ("&", 1..6, false), ("b", 6..7, true)]);
+        assert_eq!(align("a\r\nb", "a\nb"), [("a", 0..1, true), ("\nb", 2..4, true)]);
         assert_eq!(align("R&D", "R&D"), [("R&D", 0..3, true)]);
     }
 

@@ -40,11 +40,7 @@ pub(crate) fn string_value(line: &str, key: &str) -> Option<Range<usize>> {
 
 /// The pieces of a string value (quotes included, at `value` of `line`): each either the source itself or one decoded
 /// character with its escape. Calls `piece(text, source, verbatim)` in order; `false` if an escape is not valid.
-pub(crate) fn decode(
-    line: &str,
-    value: Range<usize>,
-    mut piece: impl FnMut(&str, Range<usize>, bool),
-) -> bool {
+pub(crate) fn decode(line: &str, value: Range<usize>, mut piece: impl FnMut(&str, Range<usize>, bool)) -> bool {
     let Some(inner) = line.get(value.start + 1..value.end.saturating_sub(1)) else {
         return false;
     };
@@ -60,11 +56,7 @@ pub(crate) fn decode(
         let Some((c, length)) = escape(&inner[at..]) else {
             return false;
         };
-        piece(
-            c.encode_utf8(&mut [0; 4]),
-            base + at..base + at + length,
-            false,
-        );
+        piece(c.encode_utf8(&mut [0; 4]), base + at..base + at + length, false);
         at += length;
     }
     true
@@ -88,10 +80,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
             }
             let second = (text.get(6..8)? == "\\u").then(|| hex(text, 8)).flatten()?;
             let low = second.checked_sub(0xdc00).filter(|low| *low < 0x400)?;
-            return Some((
-                char::from_u32(0x10000 + ((first - 0xd800) << 10) + low)?,
-                12,
-            ));
+            return Some((char::from_u32(0x10000 + ((first - 0xd800) << 10) + low)?, 12));
         }
         _ => return None,
     };
@@ -100,11 +89,7 @@ fn escape(text: &str) -> Option<(char, usize)> {
 
 fn hex(text: &str, at: usize) -> Option<u32> {
     let digits = text.get(at..at + 4)?;
-    digits
-        .bytes()
-        .all(|b| b.is_ascii_hexdigit())
-        .then(|| u32::from_str_radix(digits, 16).ok())
-        .flatten()
+    digits.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(digits, 16).ok()).flatten()
 }
 
 fn skip_space(bytes: &[u8], mut at: usize) -> usize {
@@ -147,9 +132,10 @@ fn skip_value(bytes: &[u8], mut at: usize) -> Option<usize> {
             }
             _ => {
                 let start = at;
-                while bytes.get(at).is_some_and(|b| {
-                    !matches!(b, b',' | b':' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n')
-                }) {
+                while bytes
+                    .get(at)
+                    .is_some_and(|b| !matches!(b, b',' | b':' | b'}' | b']' | b' ' | b'\t' | b'\r' | b'\n'))
+                {
                     at += 1;
                 }
                 if at == start {
@@ -171,8 +157,7 @@ mod tests {
 
     #[test]
     fn the_value_is_found_behind_any_other() {
-        let line =
-            r#" {"a": {"text": "no", "l": [1, "]"]}, "n": -1.5e3, "t":true , "text" : "yes" }"#;
+        let line = r#" {"a": {"text": "no", "l": [1, "]"]}, "n": -1.5e3, "t":true , "text" : "yes" }"#;
         assert_eq!(&line[string_value(line, "text").unwrap()], "\"yes\"");
         assert_eq!(string_value(r#"{"text": 1}"#, "text"), None);
         assert_eq!(string_value("[]", "text"), None);
@@ -182,11 +167,7 @@ mod tests {
     fn escapes_know_their_bytes() {
         let line = r#""a\n\ud83d\ude00b""#;
         let mut seen = Vec::new();
-        assert!(decode(line, 0..line.len(), |t, r, v| seen.push((
-            t.to_owned(),
-            r,
-            v
-        ))));
+        assert!(decode(line, 0..line.len(), |t, r, v| seen.push((t.to_owned(), r, v))));
         assert_eq!(
             seen,
             [
@@ -200,12 +181,7 @@ mod tests {
 
     #[test]
     fn lone_surrogates_are_refused() {
-        for line in [
-            r#""\ud800""#,
-            r#""\ud800\u0041""#,
-            r#""\udc00""#,
-            r#""\u12""#,
-        ] {
+        for line in [r#""\ud800""#, r#""\ud800\u0041""#, r#""\udc00""#, r#""\u12""#] {
             assert!(!decode(line, 0..line.len(), |_, _, _| {}), "{line}");
         }
     }

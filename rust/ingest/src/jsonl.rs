@@ -29,10 +29,7 @@ pub(crate) fn read(source: &str, base: usize, origin: &Origin<'_>) -> BytesReadi
                 Err(what) => {
                     broken += 1;
                     if broken <= MAX_LISTED {
-                        reading.skipped.push(SkipReason::JsonLine {
-                            line: index + 1,
-                            what,
-                        });
+                        reading.skipped.push(SkipReason::JsonLine { line: index + 1, what });
                     }
                 }
             }
@@ -40,9 +37,7 @@ pub(crate) fn read(source: &str, base: usize, origin: &Origin<'_>) -> BytesReadi
         at += line.len();
     }
     if broken > MAX_LISTED {
-        reading.skipped.push(SkipReason::MoreJsonLines {
-            count: broken - MAX_LISTED,
-        });
+        reading.skipped.push(SkipReason::MoreJsonLines { count: broken - MAX_LISTED });
     }
     if reading.documents.is_empty() && reading.skipped.is_empty() {
         reading.skipped.push(SkipReason::Empty);
@@ -50,17 +45,10 @@ pub(crate) fn read(source: &str, base: usize, origin: &Origin<'_>) -> BytesReadi
     reading
 }
 
-fn document(
-    line: &str,
-    at: usize,
-    number: usize,
-    origin: &Origin<'_>,
-) -> Result<Document, &'static str> {
+fn document(line: &str, at: usize, number: usize, origin: &Origin<'_>) -> Result<Document, &'static str> {
     let object: Map<String, Value> = serde_json::from_str(line).map_err(|_| "not a json object")?;
     let value = match object.get("text") {
-        Some(Value::String(_)) => {
-            string_value(line, "text").ok_or("the key `text` is written with escapes")?
-        }
+        Some(Value::String(_)) => string_value(line, "text").ok_or("the key `text` is written with escapes")?,
         Some(_) => return Err("`text` is not a string"),
         None => return Err("no `text`"),
     };
@@ -76,26 +64,16 @@ fn document(
         return Err("`text` is empty");
     }
     let fallback_id = format!("{}:{number}", stem(origin.path));
-    let title = fields
-        .title
-        .clone()
-        .unwrap_or_else(|| fields.id.clone().unwrap_or_else(|| fallback_id.clone()));
+    let title = fields.title.clone().unwrap_or_else(|| fields.id.clone().unwrap_or_else(|| fallback_id.clone()));
     let mut document = fields.into_document(origin, builder.finish(), fallback_id, title);
     document.blocks = blocks;
     document.article = one(object.get("article")).ok_or("`article` is not a string")?;
     document.headings = match object.get("chapter") {
         Some(Value::Array(parts)) => {
             let parts: Option<Vec<_>> = parts.iter().map(|part| one(Some(part))).collect();
-            parts
-                .ok_or("`chapter` is not a string or a list of them")?
-                .into_iter()
-                .flatten()
-                .collect()
+            parts.ok_or("`chapter` is not a string or a list of them")?.into_iter().flatten().collect()
         }
-        chapter => one(chapter)
-            .ok_or("`chapter` is not a string or a list of them")?
-            .into_iter()
-            .collect(),
+        chapter => one(chapter).ok_or("`chapter` is not a string or a list of them")?.into_iter().collect(),
     };
     Ok(document)
 }
@@ -111,14 +89,7 @@ fn text_blocks(
     let mut finish = |builder: &mut TextBuilder| {
         if let Some(range) = builder.finish_block() {
             let item = is_item(builder.text_from(range.start));
-            blocks.push(Block {
-                kind: if item {
-                    BlockKind::Item
-                } else {
-                    BlockKind::Paragraph
-                },
-                range,
-            });
+            blocks.push(Block { kind: if item { BlockKind::Item } else { BlockKind::Paragraph }, range });
         }
         builder.start_block(false);
     };
@@ -133,11 +104,7 @@ fn text_blocks(
         }
     });
     finish(builder);
-    if valid {
-        Ok(blocks)
-    } else {
-        Err("an escape in `text` is not valid")
-    }
+    if valid { Ok(blocks) } else { Err("an escape in `text` is not valid") }
 }
 
 fn set(fields: &mut Fields, field: Field, value: &Value) -> Result<(), &'static str> {
@@ -175,15 +142,7 @@ mod tests {
     use crate::document::Format;
 
     fn parse(source: &str) -> BytesReading {
-        read(
-            source,
-            0,
-            &Origin {
-                path: "faq/rules.jsonl",
-                format: Format::Jsonl,
-                bytes: source.len() as u64,
-            },
-        )
+        read(source, 0, &Origin { path: "faq/rules.jsonl", format: Format::Jsonl, bytes: source.len() as u64 })
     }
 
     #[test]
@@ -191,10 +150,7 @@ mod tests {
         let source = "{\"id\":\"r#16\",\"title\":\"规则\",\"article\":\"第十六条\",\"chapter\":\"第一章\",\"text\":\"甲\\n（一）\\u4e59。\",\"labels\":[\"b\",\"a\"],\"effective_date\":null}\n";
         let reading = parse(source);
         let document = &reading.documents[0];
-        assert_eq!(
-            (document.id.as_str(), document.title.as_str()),
-            ("r#16", "规则")
-        );
+        assert_eq!((document.id.as_str(), document.title.as_str()), ("r#16", "规则"));
         assert_eq!(document.article.as_deref(), Some("第十六条"));
         assert_eq!(document.headings, ["第一章"]);
         assert_eq!(document.labels, ["a", "b"]);
@@ -209,24 +165,11 @@ mod tests {
         let reading = parse(
             "{\"text\":\"a\"}\nnot json\n{\"text\":\"\\ud800\"}\n{\"text\":\"b\",\"labels\":7}\n{\"text\":\"b\",\"labels\":{}}\n\n{\"text\":\"c\"}",
         );
-        let lines: Vec<_> = reading
-            .skipped
-            .iter()
-            .map(|s| {
-                if let SkipReason::JsonLine { line, .. } = s {
-                    *line
-                } else {
-                    0
-                }
-            })
-            .collect();
+        let lines: Vec<_> =
+            reading.skipped.iter().map(|s| if let SkipReason::JsonLine { line, .. } = s { *line } else { 0 }).collect();
         assert_eq!(lines, [2, 3, 5]);
         assert_eq!(
-            reading
-                .documents
-                .iter()
-                .map(|d| d.id.as_str())
-                .collect::<Vec<_>>(),
+            reading.documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(),
             ["faq/rules:1", "faq/rules:4", "faq/rules:7"]
         );
     }
@@ -235,11 +178,6 @@ mod tests {
     fn many_broken_lines_are_counted() {
         let reading = parse(&"x\n".repeat(1000));
         assert_eq!(reading.skipped.len(), MAX_LISTED + 1);
-        assert_eq!(
-            reading.skipped.last(),
-            Some(&SkipReason::MoreJsonLines {
-                count: 1000 - MAX_LISTED
-            })
-        );
+        assert_eq!(reading.skipped.last(), Some(&SkipReason::MoreJsonLines { count: 1000 - MAX_LISTED }));
     }
 }

@@ -54,14 +54,8 @@ mod tests {
     #[test]
     fn letters_decide_where_nothing_is_declared() {
         assert_eq!(detect("投保人应当如实告知。"), Language::Zh);
-        assert_eq!(
-            detect("The policy holder shall tell the truth."),
-            Language::En
-        );
-        assert_eq!(
-            detect("投保人 policy holder 应当 shall 告知 tell"),
-            Language::Mixed
-        );
+        assert_eq!(detect("The policy holder shall tell the truth."), Language::En);
+        assert_eq!(detect("投保人 policy holder 应当 shall 告知 tell"), Language::Mixed);
         assert_eq!(detect("Договор вступает в силу"), Language::Other);
         assert_eq!(detect("123 456"), Language::Other);
     }

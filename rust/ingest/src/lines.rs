@@ -27,25 +27,15 @@ pub(crate) struct Line<'a> {
 /// Splits at line feeds, carriage returns and both together. `base` is the byte where `source` starts in its file.
 pub(crate) fn split(source: &str, base: usize) -> impl Iterator<Item = Line<'_>> {
     let mut at = base;
-    source
-        .split_inclusive(['\n', '\r', '\u{c}'])
-        .map(move |piece| {
-            let line = Line {
-                text: piece.trim_end_matches(['\n', '\r', '\u{c}']),
-                at,
-                page: None,
-            };
-            at += piece.len();
-            line
-        })
+    source.split_inclusive(['\n', '\r', '\u{c}']).map(move |piece| {
+        let line = Line { text: piece.trim_end_matches(['\n', '\r', '\u{c}']), at, page: None };
+        at += piece.len();
+        line
+    })
 }
 
 /// Writes lines as paragraphs and gives the blocks. With `ignore_blank`, an empty line does not end a paragraph.
-pub(crate) fn paragraphs(
-    lines: &[Line<'_>],
-    ignore_blank: bool,
-    builder: &mut TextBuilder,
-) -> Vec<Block> {
+pub(crate) fn paragraphs(lines: &[Line<'_>], ignore_blank: bool, builder: &mut TextBuilder) -> Vec<Block> {
     let wrap = wrap_width(lines);
     let mut blocks = Vec::new();
     let mut before: Option<&Line<'_>> = None;
@@ -61,9 +51,7 @@ pub(crate) fn paragraphs(
         }
         let start = line.at + (content.as_ptr() as usize - line.text.as_ptr() as usize);
         match before {
-            Some(last) if continues(last, line, wrap) => {
-                builder.soft_break(last.at + last.text.len()..start)
-            }
+            Some(last) if continues(last, line, wrap) => builder.soft_break(last.at + last.text.len()..start),
             _ => {
                 finish(builder, first_of_block, &mut blocks);
                 builder.start_block(false);
@@ -85,11 +73,7 @@ pub(crate) fn paragraphs(
 
 fn finish(builder: &mut TextBuilder, first_line: &str, blocks: &mut Vec<Block>) {
     if let Some(range) = builder.finish_block() {
-        let kind = if is_item(first_line) {
-            BlockKind::Item
-        } else {
-            BlockKind::Paragraph
-        };
+        let kind = if is_item(first_line) { BlockKind::Item } else { BlockKind::Paragraph };
         blocks.push(Block { kind, range });
     }
 }
@@ -105,11 +89,7 @@ fn width(text: &str) -> usize {
 
 /// The width that the text is wrapped at: that of its longer lines; `None` when it is not wrapped.
 fn wrap_width(lines: &[Line<'_>]) -> Option<usize> {
-    let mut widths: Vec<usize> = lines
-        .iter()
-        .map(|l| width(trim(l.text)))
-        .filter(|w| *w > 0)
-        .collect();
+    let mut widths: Vec<usize> = lines.iter().map(|l| width(trim(l.text))).filter(|w| *w > 0).collect();
     if widths.len() < 3 {
         return None;
     }
@@ -148,9 +128,8 @@ pub(crate) fn leading_title(text: &str, blocks: &[Block]) -> Option<Range<usize>
         return None;
     }
     let line = text.get(first.range.clone())?;
-    let plain = width(line) <= 90
-        && !line.contains(['。', '；', '\n'])
-        && !line.ends_with(['.', '，', ',', ':', '：', ';']);
+    let plain =
+        width(line) <= 90 && !line.contains(['。', '；', '\n']) && !line.ends_with(['.', '，', ',', ':', '：', ';']);
     (plain && !starts_new(line, "。")).then(|| first.range.clone())
 }
 
@@ -163,10 +142,7 @@ mod tests {
         let mut builder = TextBuilder::new();
         let blocks = paragraphs(&lines, false, &mut builder);
         let text = builder.finish();
-        blocks
-            .iter()
-            .map(|b| text.as_str()[b.range.clone()].to_owned())
-            .collect()
+        blocks.iter().map(|b| text.as_str()[b.range.clone()].to_owned()).collect()
     }
 
     #[test]
@@ -196,12 +172,9 @@ mod tests {
 
     #[test]
     fn every_kind_of_line_end_is_one() {
-        let ends: Vec<_> = split("a\r\nb\rc\nd", 10)
-            .map(|l| (l.text.to_owned(), l.at))
-            .collect();
-        let expected: Vec<_> = [("a", 10), ("", 12), ("b", 13), ("c", 15), ("d", 17)]
-            .map(|(t, a)| (t.to_owned(), a))
-            .into();
+        let ends: Vec<_> = split("a\r\nb\rc\nd", 10).map(|l| (l.text.to_owned(), l.at)).collect();
+        let expected: Vec<_> =
+            [("a", 10), ("", 12), ("b", 13), ("c", 15), ("d", 17)].map(|(t, a)| (t.to_owned(), a)).into();
         assert_eq!(ends, expected);
     }
 }

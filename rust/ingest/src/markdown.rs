@@ -63,12 +63,8 @@ impl Reader<'_, '_> {
             Event::End(tag) => self.end(tag),
             Event::Text(text) if self.code.is_some() => self.code_text(&text, range),
             Event::Text(text) => self.text(&text, range),
-            Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => {
-                self.inside(&text, range)
-            }
-            Event::SoftBreak | Event::HardBreak => {
-                self.line_break(matches!(event, Event::HardBreak), range)
-            }
+            Event::Code(text) | Event::InlineMath(text) | Event::DisplayMath(text) => self.inside(&text, range),
+            Event::SoftBreak | Event::HardBreak => self.line_break(matches!(event, Event::HardBreak), range),
             Event::InlineHtml(tag) | Event::Html(tag) => {
                 if tag.get(..3).is_some_and(|t| t.eq_ignore_ascii_case("<br")) {
                     self.line_break(true, range);
@@ -187,9 +183,7 @@ impl Reader<'_, '_> {
     fn inside(&mut self, text: &str, range: Range<usize>) {
         let markup = self.body.get(range.clone()).unwrap_or_default();
         match markup.find(text) {
-            Some(at) if !text.is_empty() => {
-                self.text(text, range.start + at..range.start + at + text.len())
-            }
+            Some(at) if !text.is_empty() => self.text(text, range.start + at..range.start + at + text.len()),
             _ => self.text(text, range),
         }
     }
@@ -205,18 +199,12 @@ impl Reader<'_, '_> {
         if prose && !matches!(self.kind, BlockKind::Paragraph) {
             // What came before in this block was code.
             if let Some(block) = self.builder.finish_block() {
-                self.blocks.push(Block {
-                    kind: BlockKind::Code,
-                    range: block,
-                });
+                self.blocks.push(Block { kind: BlockKind::Code, range: block });
             }
         }
         if prose {
             self.open(BlockKind::Paragraph);
-            self.text(
-                text.trim_end_matches('\n'),
-                range.start..range.start + text.trim_end_matches('\n').len(),
-            );
+            self.text(text.trim_end_matches('\n'), range.start..range.start + text.trim_end_matches('\n').len());
             self.finish();
             self.kind = BlockKind::Code;
             self.builder.start_block(true);
@@ -227,23 +215,13 @@ impl Reader<'_, '_> {
 
     fn line_break(&mut self, hard: bool, range: Range<usize>) {
         let source = self.base + range.start..self.base + range.end;
-        let next_line = self
-            .body
-            .get(range.end..)
-            .unwrap_or_default()
-            .lines()
-            .next()
-            .unwrap_or_default();
+        let next_line = self.body.get(range.end..).unwrap_or_default().lines().next().unwrap_or_default();
         let next_line = next_line.trim_start_matches(['*', '_', ' ', '>', '　', '\t']);
         let next_line = &next_line[..next_line.floor_char_boundary(240)];
         let before = self.body.get(..range.start).unwrap_or_default();
         let heading = matches!(self.kind, BlockKind::Heading(_));
         if self.table.is_none() && !heading && (hard || starts_new(next_line, before)) {
-            let kind = if matches!(self.kind, BlockKind::Item) {
-                BlockKind::Item
-            } else {
-                BlockKind::Paragraph
-            };
+            let kind = if matches!(self.kind, BlockKind::Item) { BlockKind::Item } else { BlockKind::Paragraph };
             self.open(kind);
         } else {
             self.builder.soft_break(source);
@@ -284,10 +262,7 @@ mod tests {
 
     fn texts(body: &str) -> Vec<String> {
         let (text, blocks) = parse(body);
-        blocks
-            .iter()
-            .map(|b| text.as_str()[b.range.clone()].to_owned())
-            .collect()
+        blocks.iter().map(|b| text.as_str()[b.range.clone()].to_owned()).collect()
     }
 
     #[test]
@@ -305,10 +280,7 @@ mod tests {
 
     #[test]
     fn numbers_of_lists_stay_and_bullets_go() {
-        assert_eq!(
-            texts("1. one\n2. two\n   - inner\n\n   second\n"),
-            ["1. one", "2. two", "inner", "second"]
-        );
+        assert_eq!(texts("1. one\n2. two\n   - inner\n\n   second\n"), ["1. one", "2. two", "inner", "second"]);
         assert_eq!(texts("- a\n- b"), ["a", "b"]);
         assert_eq!(texts("1. a\n\n2. b\n"), ["1. a", "2. b"]);
     }
@@ -319,34 +291,22 @@ mod tests {
             texts("第一条 保险\n合同。\n第二条 投保\n（一）甲"),
             ["第一条 保险合同。", "第二条 投保", "（一）甲"]
         );
-        assert_eq!(
-            texts("a line\ncontinues  \nhard break"),
-            ["a line continues", "hard break"]
-        );
+        assert_eq!(texts("a line\ncontinues  \nhard break"), ["a line continues", "hard break"]);
     }
 
     #[test]
     fn tables_become_rows_with_their_header() {
-        let (text, blocks) =
-            parse("before\n\n| A | B |\n|---|---|\n| 1 |  |\n|  |  |\n| **2** | x |\n\nafter");
-        let BlockKind::Table { header, rows } = &blocks[1].kind else {
-            panic!("no table: {blocks:?}")
-        };
+        let (text, blocks) = parse("before\n\n| A | B |\n|---|---|\n| 1 |  |\n|  |  |\n| **2** | x |\n\nafter");
+        let BlockKind::Table { header, rows } = &blocks[1].kind else { panic!("no table: {blocks:?}") };
         let row = |r: &Range<usize>| text.as_str()[r.clone()].to_owned();
         assert_eq!(header.as_ref().map(row).as_deref(), Some("A | B"));
-        assert_eq!(
-            rows.iter().map(row).collect::<Vec<_>>(),
-            ["A | B", "1 | ", "2 | x"]
-        );
+        assert_eq!(rows.iter().map(row).collect::<Vec<_>>(), ["A | B", "1 | ", "2 | x"]);
         assert_eq!(text.as_str(), "before\nA | B\n1 | \n2 | x\nafter");
     }
 
     #[test]
     fn code_keeps_its_lines_and_indented_han_is_prose() {
-        assert_eq!(
-            texts("```rust\nfn a() {\n    b();\n}\n```\n"),
-            ["fn a() {\n    b();\n}"]
-        );
+        assert_eq!(texts("```rust\nfn a() {\n    b();\n}\n```\n"), ["fn a() {\n    b();\n}"]);
         assert_eq!(texts("    第一条 缩进的条文。\n"), ["第一条 缩进的条文。"]);
     }
 }

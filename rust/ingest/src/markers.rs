@@ -42,11 +42,8 @@ fn pattern(text: &str) -> Regex {
     Regex::new(text).expect("the pattern is a constant and the tests use it")
 }
 
-static TIAO: LazyLock<Regex> = LazyLock::new(|| {
-    pattern(&format!(
-        "^第 ?({CN}) ?条(?: ?之 ?([〇一二三四五六七八九十0-9０-９]{{1,4}}))?"
-    ))
-});
+static TIAO: LazyLock<Regex> =
+    LazyLock::new(|| pattern(&format!("^第 ?({CN}) ?条(?: ?之 ?([〇一二三四五六七八九十0-9０-９]{{1,4}}))?")));
 static LATIN: LazyLock<Regex> = LazyLock::new(|| {
     pattern(concat!(
         r"^(?:(Article|ARTICLE|Art\.)|(Section|SECTION|Sec\.|SEC\.)|(§§?)) ?",
@@ -71,10 +68,8 @@ static ITEM: LazyLock<Regex> = LazyLock::new(|| {
         r"|[一二三四五六七八九十]{1,3}、|[0-9０-９]{1,3}(?:[.．、)）](?:[^0-9]|$))|[①-⑳⑴-⒇]|[-•●▪◦*·] )"
     ))
 });
-static HAN_HEADING: LazyLock<Regex> =
-    LazyLock::new(|| pattern(r"^[一二三四五六七八九十]{1,3}、[^。；：，,;:]{1,30}$"));
-static REFERENCE: LazyLock<Regex> =
-    LazyLock::new(|| pattern(&format!("^[ 、]*第 ?{CN} ?[款项条目]")));
+static HAN_HEADING: LazyLock<Regex> = LazyLock::new(|| pattern(r"^[一二三四五六七八九十]{1,3}、[^。；：，,;:]{1,30}$"));
+static REFERENCE: LazyLock<Regex> = LazyLock::new(|| pattern(&format!("^[ 、]*第 ?{CN} ?[款项条目]")));
 static LETTER: LazyLock<Regex> = LazyLock::new(|| pattern(r"^\(([a-z]{1,2})\)"));
 
 /// Reads an article marker. `heading` says that the markup makes the paragraph a heading, which settles doubts.
@@ -92,31 +87,18 @@ fn tiao(paragraph: &str, heading: bool) -> Option<Article> {
         number = format!("{number}-{}", chinese_number(after.as_str())?);
     }
     let rest = &paragraph[whole.end()..];
-    let set_off = rest.is_empty()
-        || rest.starts_with([
-            ' ', '【', '（', '(', '［', '[', '：', ':', '、', '.', '．', '《',
-        ]);
+    let set_off =
+        rest.is_empty() || rest.starts_with([' ', '【', '（', '(', '［', '[', '：', ':', '、', '.', '．', '《']);
     // Without a space the words that continue a reference to an article rule it out.
-    let continues = [
-        "规定", "所", "的", "第", "和", "或", "至", "、", "及", "与", "，", "中", "之", "或者",
-        "以及", "到",
-    ];
+    let continues =
+        ["规定", "所", "的", "第", "和", "或", "至", "、", "及", "与", "，", "中", "之", "或者", "以及", "到"];
     let refers = !set_off && continues.iter().any(|word| rest.starts_with(word));
     if !heading && (refers || REFERENCE.is_match(rest)) {
         return None;
     }
     let label: String = whole.as_str().chars().filter(|c| *c != ' ').collect();
-    let skipped = rest.len()
-        - rest
-            .trim_start_matches([' ', '：', ':', '、', '.', '．'])
-            .len();
-    Some(Article {
-        label,
-        number,
-        length: whole.end() + skipped,
-        family: Family::Tiao,
-        set_off,
-    })
+    let skipped = rest.len() - rest.trim_start_matches([' ', '：', ':', '、', '.', '．']).len();
+    Some(Article { label, number, length: whole.end() + skipped, family: Family::Tiao, set_off })
 }
 
 fn latin(paragraph: &str, heading: bool) -> Option<Article> {
@@ -152,10 +134,7 @@ fn latin(paragraph: &str, heading: bool) -> Option<Article> {
     if !accepted || rest.starts_with(char::is_alphanumeric) {
         return None;
     }
-    let skipped = rest.len()
-        - rest
-            .trim_start_matches([' ', ':', '.', '—', '–', '-'])
-            .len();
+    let skipped = rest.len() - rest.trim_start_matches([' ', ':', '.', '—', '–', '-']).len();
     Some(Article {
         label: format!("{name} {written}{sub}"),
         number,
@@ -183,12 +162,8 @@ pub(crate) fn chapter_rank(paragraph: &str, heading: bool) -> Option<u8> {
         let rest = found.get(3).map_or("", |m| m.as_str());
         let spaced = rest.is_empty() || rest.starts_with([' ', '：', ':', '、']);
         let plain = paragraph.chars().count() <= if spaced { 50 } else { 25 }
-            && !rest
-                .trim_start_matches(['：', ':', '、'])
-                .contains(['，', '。', '；', '：', ';']);
-        let continues = ["的", "规定", "第", "和", "或", "至", "所"]
-            .iter()
-            .any(|word| rest.starts_with(word));
+            && !rest.trim_start_matches(['：', ':', '、']).contains(['，', '。', '；', '：', ';']);
+        let continues = ["的", "规定", "第", "和", "或", "至", "所"].iter().any(|word| rest.starts_with(word));
         if !heading && (!plain || continues) {
             return None;
         }
@@ -223,22 +198,13 @@ pub(crate) fn is_han_heading(paragraph: &str) -> bool {
 
 /// The letter of a first-level paragraph of a regulation: `(b) Liability…` gives `b`.
 pub(crate) fn paragraph_letter(paragraph: &str) -> Option<&str> {
-    LETTER
-        .captures(paragraph)
-        .and_then(|found| found.get(1))
-        .map(|m| m.as_str())
+    LETTER.captures(paragraph).and_then(|found| found.get(1)).map(|m| m.as_str())
 }
 
 /// Whether a line starts something new, so that it never continues the line `before`.
 pub(crate) fn starts_new(line: &str, before: &str) -> bool {
-    let ended = || {
-        before
-            .trim_end()
-            .ends_with(['。', '；', '：', '！', '？', '.', ';', ':'])
-    };
-    is_item(line)
-        || chapter_rank(line, false).is_some()
-        || article(line, false).is_some_and(|a| a.set_off || ended())
+    let ended = || before.trim_end().ends_with(['。', '；', '：', '！', '？', '.', ';', ':']);
+    is_item(line) || chapter_rank(line, false).is_some() || article(line, false).is_some_and(|a| a.set_off || ended())
 }
 
 #[cfg(test)]
@@ -295,10 +261,7 @@ mod tests {
     #[test]
     fn the_label_is_set_apart_from_the_text() {
         let found = article("第八十五条 之一　", false).unwrap();
-        assert_eq!(
-            (found.label.as_str(), found.number.as_str()),
-            ("第八十五条之一", "85-1")
-        );
+        assert_eq!((found.label.as_str(), found.number.as_str()), ("第八十五条之一", "85-1"));
         let text = "第二条：本法";
         assert_eq!(&text[article(text, false).unwrap().length..], "本法");
     }
@@ -307,45 +270,24 @@ mod tests {
     fn chapters_have_ranks() {
         assert_eq!(chapter_rank("第一编 总则", false), Some(2));
         assert_eq!(chapter_rank("第一章 总则", false), Some(4));
-        assert_eq!(
-            chapter_rank("第二节　人身保险合同".replace('　', " ").as_str(), false),
-            Some(5)
-        );
+        assert_eq!(chapter_rank("第二节　人身保险合同".replace('　', " ").as_str(), false), Some(5));
         assert_eq!(chapter_rank("第三章保险公司", false), Some(4));
         assert_eq!(chapter_rank("附 则", false), Some(4));
         assert_eq!(chapter_rank("CHAPTER II", false), Some(4));
         assert_eq!(chapter_rank("Part 3 — Remedies", false), Some(1));
-        assert_eq!(
-            chapter_rank("第一章规定的条件，由主管部门认定。", false),
-            None
-        );
+        assert_eq!(chapter_rank("第一章规定的条件，由主管部门认定。", false), None);
         assert_eq!(chapter_rank("Part 3 applies to every bank.", false), None);
         assert_eq!(chapter_rank("第一次会议", false), None);
     }
 
     #[test]
     fn items_are_seen() {
-        for text in [
-            "（一）投保人",
-            "(1) 甲",
-            "1. first",
-            "2、第二",
-            "(a) Scope",
-            "①甲",
-            "- point",
-            "三、其他",
-            "（十二）",
-        ] {
+        for text in
+            ["（一）投保人", "(1) 甲", "1. first", "2、第二", "(a) Scope", "①甲", "- point", "三、其他", "（十二）"]
+        {
             assert!(is_item(text), "{text}");
         }
-        for text in [
-            "1.5 percent",
-            "2024年",
-            "（本法）",
-            "word",
-            "一般规定",
-            "-5",
-        ] {
+        for text in ["1.5 percent", "2024年", "（本法）", "word", "一般规定", "-5"] {
             assert!(!is_item(text), "{text}");
         }
     }

@@ -72,11 +72,7 @@ impl NormalisedText {
         let Some(run) = after.checked_sub(1).and_then(|i| self.runs.get(i)) else {
             return 0;
         };
-        if run.verbatim {
-            (run.source.start + at - run.text_start).min(run.source.end)
-        } else {
-            run.source.start
-        }
+        if run.verbatim { (run.source.start + at - run.text_start).min(run.source.end) } else { run.source.start }
     }
 
     /// `at` is the end of a non-empty range.
@@ -85,11 +81,7 @@ impl NormalisedText {
         let Some(run) = after.checked_sub(1).and_then(|i| self.runs.get(i)) else {
             return 0;
         };
-        if run.verbatim {
-            (run.source.start + at - run.text_start).min(run.source.end)
-        } else {
-            run.source.end
-        }
+        if run.verbatim { (run.source.start + at - run.text_start).min(run.source.end) } else { run.source.end }
     }
 }
 
@@ -155,12 +147,7 @@ impl TextBuilder {
             return None;
         }
         self.open = false;
-        let trimmed = self
-            .out
-            .text
-            .trim_end_matches([' ', '\t', '\n'])
-            .len()
-            .max(self.block_start);
+        let trimmed = self.out.text.trim_end_matches([' ', '\t', '\n']).len().max(self.block_start);
         self.truncate(trimmed);
         (self.block_start < trimmed).then_some(self.block_start..trimmed)
     }
@@ -265,9 +252,7 @@ impl TextBuilder {
                 self.flush();
                 self.gap = match std::mem::replace(&mut self.gap, Gap::None) {
                     Gap::None => Gap::Space(source, verbatim && c == ' '),
-                    Gap::Space(before, _) => {
-                        Gap::Space(before.start..source.end.max(before.end), false)
-                    }
+                    Gap::Space(before, _) => Gap::Space(before.start..source.end.max(before.end), false),
                     Gap::Break(before) => Gap::Break(before.start..source.end.max(before.end)),
                 };
             }
@@ -275,20 +260,14 @@ impl TextBuilder {
                 self.flush();
                 self.gap = match std::mem::replace(&mut self.gap, Gap::None) {
                     Gap::None => Gap::Break(source),
-                    Gap::Space(before, _) | Gap::Break(before) => {
-                        Gap::Break(before.start..source.end.max(before.end))
-                    }
+                    Gap::Space(before, _) | Gap::Break(before) => Gap::Break(before.start..source.end.max(before.end)),
                 };
             }
             Class::Visible => {
                 if starts_cluster(c) {
                     self.flush();
                 }
-                self.waiting.push(Waiting {
-                    c,
-                    source,
-                    verbatim,
-                });
+                self.waiting.push(Waiting { c, source, verbatim });
             }
         }
     }
@@ -302,9 +281,7 @@ impl TextBuilder {
         self.open_block();
         let last = self.out.text[self.block_start..].chars().next_back();
         match (std::mem::replace(&mut self.gap, Gap::None), last) {
-            (Gap::Space(source, verbatim), Some(c)) if !c.is_whitespace() => {
-                self.emit(" ", source, verbatim)
-            }
+            (Gap::Space(source, verbatim), Some(c)) if !c.is_whitespace() => self.emit(" ", source, verbatim),
             (Gap::Break(source), Some(c)) if !c.is_whitespace() && !joins_tight(c, first_char) => {
                 self.emit(" ", source, false)
             }
@@ -314,29 +291,15 @@ impl TextBuilder {
         match waiting.as_slice() {
             [one] if is_composed(one.c) => {
                 let mut buffer = [0; 4];
-                self.emit(
-                    one.c.encode_utf8(&mut buffer),
-                    one.source.clone(),
-                    one.verbatim,
-                );
+                self.emit(one.c.encode_utf8(&mut buffer), one.source.clone(), one.verbatim);
             }
             several => {
                 let raw: String = several.iter().map(|w| w.c).collect();
                 let composed: String = raw.nfc().collect();
-                let contiguous = several
-                    .windows(2)
-                    .all(|w| w[0].source.end == w[1].source.start);
+                let contiguous = several.windows(2).all(|w| w[0].source.end == w[1].source.start);
                 let verbatim = composed == raw && contiguous && several.iter().all(|w| w.verbatim);
-                let start = several
-                    .iter()
-                    .map(|w| w.source.start)
-                    .min()
-                    .unwrap_or_default();
-                let end = several
-                    .iter()
-                    .map(|w| w.source.end)
-                    .max()
-                    .unwrap_or_default();
+                let start = several.iter().map(|w| w.source.start).min().unwrap_or_default();
+                let end = several.iter().map(|w| w.source.end).max().unwrap_or_default();
                 self.emit(&composed, start..end, verbatim);
             }
         }
@@ -365,14 +328,8 @@ impl TextBuilder {
         }
         self.source_end = source.end;
         match self.out.runs.last_mut() {
-            Some(last) if verbatim && last.verbatim && last.source.end == source.start => {
-                last.source.end = source.end
-            }
-            _ => self.out.runs.push(Run {
-                text_start: self.out.text.len(),
-                source,
-                verbatim,
-            }),
+            Some(last) if verbatim && last.verbatim && last.source.end == source.start => last.source.end = source.end,
+            _ => self.out.runs.push(Run { text_start: self.out.text.len(), source, verbatim }),
         }
         self.out.text.push_str(text);
     }
@@ -381,12 +338,7 @@ impl TextBuilder {
         if length >= self.out.text.len() {
             return;
         }
-        while self
-            .out
-            .runs
-            .last()
-            .is_some_and(|run| run.text_start >= length)
-        {
+        while self.out.runs.last().is_some_and(|run| run.text_start >= length) {
             self.out.runs.pop();
         }
         if let Some(last) = self.out.runs.last_mut()

@@ -40,9 +40,7 @@ pub(crate) fn roman_number(text: &str) -> Option<u64> {
 }
 
 fn positional(digits: impl Iterator<Item = u64>) -> Option<u64> {
-    digits
-        .into_iter()
-        .try_fold(0u64, |value, d| value.checked_mul(10)?.checked_add(d))
+    digits.into_iter().try_fold(0u64, |value, d| value.checked_mul(10)?.checked_add(d))
 }
 
 /// Sections of four digits with 千百十, joined by 万 and 亿.
@@ -90,9 +88,7 @@ fn with_units(text: &str) -> Option<u64> {
             unit_below = unit;
         }
     }
-    total
-        .checked_add(section)?
-        .checked_add(pending.unwrap_or(0))
+    total.checked_add(section)?.checked_add(pending.unwrap_or(0))
 }
 
 fn decimal(c: char) -> Option<u64> {
@@ -152,18 +148,8 @@ mod tests {
 
     #[test]
     fn what_is_no_number_is_refused() {
-        for text in [
-            "",
-            "条",
-            "十十",
-            "百一千",
-            "一二十",
-            "万",
-            "百",
-            "3十",
-            "一万二亿三万",
-            "一 二",
-        ] {
+        for text in ["", "条", "十十", "百一千", "一二十", "万", "百", "3十", "一万二亿三万", "一 二"]
+        {
             assert_eq!(chinese_number(text), None, "{text}");
         }
         assert_eq!(chinese_number(&"九".repeat(40)), None);

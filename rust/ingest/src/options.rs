@@ -19,9 +19,7 @@ pub struct ReadOptions {
 
 impl Default for ReadOptions {
     fn default() -> Self {
-        let extensions = [
-            "md", "markdown", "txt", "text", "html", "htm", "xhtml", "jsonl", "ndjson", "pdf",
-        ];
+        let extensions = ["md", "markdown", "txt", "text", "html", "htm", "xhtml", "jsonl", "ndjson", "pdf"];
         Self {
             max_file_bytes: 32 << 20,
             extensions: extensions.iter().map(|e| (*e).to_owned()).collect(),

@@ -74,9 +74,7 @@ impl<'a> Outline<'a> {
         if document.article.is_none() {
             for block in &document.blocks {
                 let heading = matches!(block.kind, BlockKind::Heading(_));
-                if let Some(article) =
-                    slice(text, &block.range).and_then(|t| markers::article(t, heading))
-                {
+                if let Some(article) = slice(text, &block.range).and_then(|t| markers::article(t, heading)) {
                     *families.entry(article.family).or_default() += 1;
                 }
             }
@@ -111,20 +109,8 @@ impl<'a> Outline<'a> {
             format!("{}#{}", document.id, markers::normalise_label(&label))
         };
         let title_path = self.title_path();
-        let pieces = document
-            .blocks
-            .iter()
-            .map(|b| Piece {
-                kind: b.kind.clone(),
-                range: b.range.clone(),
-            })
-            .collect();
-        self.sections.push(Section {
-            title_path,
-            article: Some(label),
-            place,
-            pieces,
-        });
+        let pieces = document.blocks.iter().map(|b| Piece { kind: b.kind.clone(), range: b.range.clone() }).collect();
+        self.sections.push(Section { title_path, article: Some(label), place, pieces });
     }
 
     fn block(&mut self, index: usize) {
@@ -134,11 +120,7 @@ impl<'a> Outline<'a> {
         let Some(text) = slice(self.document.text.as_str(), &block.range) else {
             return;
         };
-        let level = if let BlockKind::Heading(level) = block.kind {
-            Some(level)
-        } else {
-            None
-        };
+        let level = if let BlockKind::Heading(level) = block.kind { Some(level) } else { None };
         if matches!(block.kind, BlockKind::Code | BlockKind::Table { .. }) {
             return self.piece(block.kind.clone(), block.range.clone());
         }
@@ -185,10 +167,7 @@ impl<'a> Outline<'a> {
     fn heading(&mut self, level: Option<u8>, rank: Option<u8>, text: &str) {
         self.settle_title();
         if let Some(rank) = rank
-            && let Some(same) = self
-                .headings
-                .iter()
-                .position(|h| h.rank.is_some_and(|r| r >= rank))
+            && let Some(same) = self.headings.iter().position(|h| h.rank.is_some_and(|r| r >= rank))
         {
             self.headings.truncate(same);
         }
@@ -206,19 +185,11 @@ impl<'a> Outline<'a> {
                 self.headings.pop();
             }
         } else if rank.is_none() {
-            while self
-                .headings
-                .last()
-                .is_some_and(|h| h.level.is_none() && h.rank.is_none())
-            {
+            while self.headings.last().is_some_and(|h| h.level.is_none() && h.rank.is_none()) {
                 self.headings.pop();
             }
         }
-        self.headings.push(Heading {
-            level,
-            rank,
-            text: text.replace('\n', " "),
-        });
+        self.headings.push(Heading { level, rank, text: text.replace('\n', " ") });
         self.open = false;
         self.lettered = None;
     }
@@ -232,8 +203,7 @@ impl<'a> Outline<'a> {
             self.lettered = None;
         }
         let rest = (block.range.start + article.length).min(block.range.end)..block.range.end;
-        let Some(text) = slice(self.document.text.as_str(), &rest).filter(|t| !t.trim().is_empty())
-        else {
+        let Some(text) = slice(self.document.text.as_str(), &rest).filter(|t| !t.trim().is_empty()) else {
             return;
         };
         let heading = matches!(block.kind, BlockKind::Heading(_));
@@ -244,9 +214,7 @@ impl<'a> Outline<'a> {
             .get(index + 1)
             .and_then(|b| slice(self.document.text.as_str(), &b.range))
             .is_some_and(|t| t.starts_with("(a)"));
-        let sentence = text
-            .trim_end()
-            .ends_with(['.', '。', '；', ';', '，', ',', '：', ':']);
+        let sentence = text.trim_end().ends_with(['.', '。', '；', ';', '，', ',', '：', ':']);
         let title = short
             && (heading
                 || (article.family != Family::Tiao
@@ -270,20 +238,13 @@ impl<'a> Outline<'a> {
             && section.pieces.is_empty()
         {
             section.title_path.pop();
-            section.pieces.push(Piece {
-                kind: BlockKind::Paragraph,
-                range: title,
-            });
+            section.pieces.push(Piece { kind: BlockKind::Paragraph, range: title });
         }
     }
 
     fn piece(&mut self, kind: BlockKind, range: Range<usize>) {
         if !self.open {
-            let name = self
-                .headings
-                .last()
-                .map(|h| slug(&h.text))
-                .filter(|s| !s.is_empty());
+            let name = self.headings.last().map(|h| slug(&h.text)).filter(|s| !s.is_empty());
             self.start(None, name.as_deref().unwrap_or("start"));
         }
         if let Some(section) = self.sections.last_mut() {
@@ -296,28 +257,16 @@ impl<'a> Outline<'a> {
         let times = self.taken.entry(key.to_owned()).or_default();
         *times += 1;
         let id = &self.document.id;
-        let place = if *times > 1 {
-            format!("{id}#{key}~{times}")
-        } else {
-            format!("{id}#{key}")
-        };
+        let place = if *times > 1 { format!("{id}#{key}~{times}") } else { format!("{id}#{key}") };
         let mut title_path = self.title_path();
         if article.is_some()
             && let (Some(title), Some(text)) = (self.lettered.as_ref(), self.sections.last())
-            && text
-                .article
-                .as_deref()
-                .is_some_and(|a| a.starts_with(title.0.as_str()))
+            && text.article.as_deref().is_some_and(|a| a.starts_with(title.0.as_str()))
         {
             // The lettered paragraphs of a section keep the section's title.
             title_path.clone_from(&text.title_path);
         }
-        self.sections.push(Section {
-            title_path,
-            article,
-            place,
-            pieces: Vec::new(),
-        });
+        self.sections.push(Section { title_path, article, place, pieces: Vec::new() });
         self.open = true;
     }
 
@@ -325,9 +274,8 @@ impl<'a> Outline<'a> {
         let title = &self.document.title;
         let declared = self.document.headings.iter().cloned();
         let headings = self.headings.iter().map(|h| h.text.clone());
-        let mut path: Vec<String> = std::iter::once(title.clone())
-            .chain(declared.chain(headings).filter(|h| h != title))
-            .collect();
+        let mut path: Vec<String> =
+            std::iter::once(title.clone()).chain(declared.chain(headings).filter(|h| h != title)).collect();
         path.dedup();
         path
     }
@@ -341,10 +289,7 @@ impl<'a> Outline<'a> {
                 .document
                 .blocks
                 .iter()
-                .map(|b| Piece {
-                    kind: BlockKind::Paragraph,
-                    range: b.range.clone(),
-                })
+                .map(|b| Piece { kind: BlockKind::Paragraph, range: b.range.clone() })
                 .collect();
             if !pieces.is_empty() {
                 let place = format!("{}#start", self.document.id);

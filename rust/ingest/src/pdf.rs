@@ -11,9 +11,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::LazyLock;
 use std::thread;
 
-use pdf_extract::{
-    Document as Pdf, MediaBox, OutputDev, OutputError, PlainTextOutput, Transform, output_doc_page,
-};
+use pdf_extract::{Document as Pdf, MediaBox, OutputDev, OutputError, PlainTextOutput, Transform, output_doc_page};
 use regex::Regex;
 
 use crate::document::Block;
@@ -47,15 +45,10 @@ pub(crate) struct Extracted {
 pub(crate) fn extract(bytes: &[u8], options: &ReadOptions) -> Result<Extracted, SkipReason> {
     pdf_limits::check_bytes(bytes, options.max_pdf_unpacked_bytes)?;
     let extracted = thread::scope(|scope| {
-        let worker = thread::Builder::new()
-            .name("lorekit-pdf".into())
-            .stack_size(STACK_BYTES);
-        let handle = worker
-            .spawn_scoped(scope, || pages(bytes, options))
-            .map_err(|_| wrong("no thread could be started"))?;
-        handle
-            .join()
-            .unwrap_or_else(|_| Err(wrong("the file is broken")))
+        let worker = thread::Builder::new().name("lorekit-pdf".into()).stack_size(STACK_BYTES);
+        let handle =
+            worker.spawn_scoped(scope, || pages(bytes, options)).map_err(|_| wrong("no thread could be started"))?;
+        handle.join().unwrap_or_else(|_| Err(wrong("the file is broken")))
     })?;
     if extracted.text.trim().is_empty() && extracted.broken.is_empty() {
         return Err(SkipReason::Empty);
@@ -64,10 +57,8 @@ pub(crate) fn extract(bytes: &[u8], options: &ReadOptions) -> Result<Extracted, 
 }
 
 fn pages(bytes: &[u8], options: &ReadOptions) -> Result<Extracted, SkipReason> {
-    let pdf = catch_unwind(|| Pdf::load_mem(bytes))
-        .ok()
-        .and_then(Result::ok)
-        .ok_or_else(|| wrong("the file is broken"))?;
+    let pdf =
+        catch_unwind(|| Pdf::load_mem(bytes)).ok().and_then(Result::ok).ok_or_else(|| wrong("the file is broken"))?;
     if pdf.is_encrypted() || pdf.encryption_state.is_some() {
         return Err(wrong("the file is encrypted"));
     }
@@ -81,15 +72,9 @@ fn pages(bytes: &[u8], options: &ReadOptions) -> Result<Extracted, SkipReason> {
         options.cancel.check().map_err(|_| wrong("cancelled"))?;
         pdf_limits::check_page(&pdf, id)?;
         let mut text = String::new();
-        let left = options
-            .max_pdf_text_bytes
-            .saturating_sub(extracted.text.len());
+        let left = options.max_pdf_text_bytes.saturating_sub(extracted.text.len());
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            let mut output = Bounded {
-                inner: PlainTextOutput::new(&mut text),
-                left,
-                exceeded: false,
-            };
+            let mut output = Bounded { inner: PlainTextOutput::new(&mut text), left, exceeded: false };
             let result = output_doc_page(&pdf, &mut output, number);
             (result.is_ok(), output.exceeded)
         }));
@@ -110,26 +95,13 @@ fn pages(bytes: &[u8], options: &ReadOptions) -> Result<Extracted, SkipReason> {
 pub(crate) fn read(extracted: &Extracted, builder: &mut TextBuilder) -> Vec<Block> {
     let mut pages: Vec<Vec<Line<'_>>> = Vec::new();
     for (index, (start, number)) in extracted.starts.iter().enumerate() {
-        let end = extracted
-            .starts
-            .get(index + 1)
-            .map_or(extracted.text.len(), |next| next.0);
+        let end = extracted.starts.get(index + 1).map_or(extracted.text.len(), |next| next.0);
         let page = extracted.text.get(*start..end).unwrap_or_default();
-        pages.push(
-            lines::split(page, *start)
-                .map(|line| Line {
-                    page: Some(*number),
-                    ..line
-                })
-                .collect(),
-        );
+        pages.push(lines::split(page, *start).map(|line| Line { page: Some(*number), ..line }).collect());
     }
     drop_running_lines(&mut pages);
     let lines: Vec<_> = pages.into_iter().flat_map(joined).collect();
-    let blank = lines
-        .windows(2)
-        .filter(|w| is_blank(&w[0]) && !is_blank(&w[1]))
-        .count();
+    let blank = lines.windows(2).filter(|w| is_blank(&w[0]) && !is_blank(&w[1])).count();
     let filled = lines.iter().filter(|l| !is_blank(l)).count();
     // Wide line spacing shows as an empty line behind every line; then it says nothing about paragraphs.
     lines::paragraphs(&lines, blank * 5 > filled * 3, builder)
@@ -147,8 +119,10 @@ fn is_blank(line: &Line<'_>) -> bool {
 }
 
 static PAGE_NUMBER: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"^(?:[-—–·\s]*\d{1,4}[-—–·\s]*|第\s*\d{1,4}\s*页.{0,12}|Page \d{1,4}(?: of \d{1,4})?|\d{1,4}\s*/\s*\d{1,4})$")
-        .expect("the pattern is a constant and the tests use it")
+    Regex::new(
+        r"^(?:[-—–·\s]*\d{1,4}[-—–·\s]*|第\s*\d{1,4}\s*页.{0,12}|Page \d{1,4}(?: of \d{1,4})?|\d{1,4}\s*/\s*\d{1,4})$",
+    )
+    .expect("the pattern is a constant and the tests use it")
 });
 
 /// Takes the first and last line of each page out when it is a page number or stands on most pages, digits aside.
@@ -157,27 +131,16 @@ fn drop_running_lines(pages: &mut [Vec<Line<'_>>]) {
         return;
     }
     let key = |line: &Line<'_>| {
-        line.text
-            .trim()
-            .chars()
-            .map(|c| if c.is_ascii_digit() { '0' } else { c })
-            .collect::<String>()
+        line.text.trim().chars().map(|c| if c.is_ascii_digit() { '0' } else { c }).collect::<String>()
     };
     // Two lines at most at each end: a header and a page number.
     for _ in 0..2 {
         for last in [false, true] {
             let at = |page: &[Line<'_>]| {
-                if last {
-                    page.iter().rposition(|l| !is_blank(l))
-                } else {
-                    page.iter().position(|l| !is_blank(l))
-                }
+                if last { page.iter().rposition(|l| !is_blank(l)) } else { page.iter().position(|l| !is_blank(l)) }
             };
             let mut counts: HashMap<String, usize> = HashMap::new();
-            for line in pages
-                .iter()
-                .filter_map(|page| at(page).and_then(|i| page.get(i)))
-            {
+            for line in pages.iter().filter_map(|page| at(page).and_then(|i| page.get(i))) {
                 *counts.entry(key(line)).or_default() += 1;
             }
             let enough = (pages.len() * 3).div_ceil(5).max(3);
@@ -236,8 +199,7 @@ impl OutputDev for Bounded<'_> {
                 return Err(OutputError::FormatError(std::fmt::Error));
             }
         }
-        self.inner
-            .output_character(transform, width, spacing, font_size, text)
+        self.inner.output_character(transform, width, spacing, font_size, text)
     }
 
     fn begin_word(&mut self) -> Result<(), OutputError> {
@@ -281,10 +243,7 @@ mod tests {
         assert_eq!(blocks.len(), 2, "{}", text.as_str());
         assert!(text.as_str().contains("hand in the certificate within"));
         assert_eq!(text.page_of(0), Some(1));
-        assert_eq!(
-            text.page_of(text.as_str().find("certificate").unwrap()),
-            Some(2)
-        );
+        assert_eq!(text.page_of(text.as_str().find("certificate").unwrap()), Some(2));
         assert_eq!(text.page_of(text.as_str().find("Next").unwrap()), Some(3));
         let at = text.as_str().find("Next").unwrap();
         assert_eq!(&pages.text[text.source_range(at..at + 10)], "Next rule.");

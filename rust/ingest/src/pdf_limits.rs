@@ -25,9 +25,8 @@ static CHAINED: LazyLock<Regex> = LazyLock::new(|| {
     Regex::new(r"(?-u)/(?:FlateDecode|LZWDecode|Fl|LZW)\s*/(?:FlateDecode|LZWDecode|Fl|LZW)\b")
         .expect("the pattern is a constant and the tests use it")
 });
-static STREAM: LazyLock<Regex> = LazyLock::new(|| {
-    Regex::new(r"(?-u)stream\r?\n").expect("the pattern is a constant and the tests use it")
-});
+static STREAM: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?-u)stream\r?\n").expect("the pattern is a constant and the tests use it"));
 
 /// Looks at the file as bytes: is it a PDF, is it encrypted, and do its Flate streams unpack to at most `limit` bytes?
 ///
@@ -40,9 +39,7 @@ pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), SkipReason> {
     }
     // Encrypted streams cannot be looked into beforehand.
     if bytes.windows(9).any(|w| w == b"/Encrypt ")
-        || bytes
-            .windows(9)
-            .any(|w| w == b"/Encrypt\r" || w == b"/Encrypt\n" || w == b"/Encrypt<")
+        || bytes.windows(9).any(|w| w == b"/Encrypt\r" || w == b"/Encrypt\n" || w == b"/Encrypt<")
     {
         return Err(wrong("the file is encrypted"));
     }
@@ -56,11 +53,8 @@ pub(crate) fn check_bytes(bytes: &[u8], limit: u64) -> Result<(), SkipReason> {
         if method & 0x0f != 8 || (u16::from(method) << 8 | u16::from(flags)) % 31 != 0 {
             continue;
         }
-        let unpacked =
-            io::copy(&mut ZlibDecoder::new(data).take(left + 1), &mut io::sink()).unwrap_or(0);
-        left = left
-            .checked_sub(unpacked)
-            .ok_or_else(|| wrong("it unpacks to more than the limit"))?;
+        let unpacked = io::copy(&mut ZlibDecoder::new(data).take(left + 1), &mut io::sink()).unwrap_or(0);
+        left = left.checked_sub(unpacked).ok_or_else(|| wrong("it unpacks to more than the limit"))?;
     }
     Ok(())
 }
@@ -75,10 +69,7 @@ pub(crate) fn check_streams(pdf: &Pdf) -> Result<(), SkipReason> {
             continue;
         };
         let filters = stream.filters().unwrap_or_default();
-        let packed = filters
-            .iter()
-            .filter(|f| matches!(**f, b"FlateDecode" | b"LZWDecode"))
-            .count();
+        let packed = filters.iter().filter(|f| matches!(**f, b"FlateDecode" | b"LZWDecode")).count();
         if packed > 1 {
             return Err(wrong("streams are packed twice"));
         }
@@ -104,11 +95,7 @@ pub(crate) fn check_page(pdf: &Pdf, page: ObjectId) -> Result<(), SkipReason> {
             return Err(wrong("the page tree is too deep"));
         }
         resources = resources.or_else(|| dictionary(pdf, dict, b"Resources"));
-        node = dict
-            .get(b"Parent")
-            .and_then(Object::as_reference)
-            .and_then(|id| pdf.get_dictionary(id))
-            .ok();
+        node = dict.get(b"Parent").and_then(Object::as_reference).and_then(|id| pdf.get_dictionary(id)).ok();
     }
     let contents = pdf.get_page_contents(page);
     if contents.len() > MAX_CONTENT_STREAMS {
@@ -195,16 +182,12 @@ fn count_draws(content: &[u8]) -> u64 {
 }
 
 fn content(stream: &Stream) -> Vec<u8> {
-    stream
-        .get_plain_content()
-        .unwrap_or_else(|_| stream.content.clone())
+    stream.get_plain_content().unwrap_or_else(|_| stream.content.clone())
 }
 
 fn dictionary<'p>(pdf: &'p Pdf, dict: &'p Dictionary, key: &[u8]) -> Option<&'p Dictionary> {
     let value = dict.get(key).ok()?;
-    pdf.dereference(value)
-        .ok()
-        .and_then(|(_, object)| object.as_dict().ok())
+    pdf.dereference(value).ok().and_then(|(_, object)| object.as_dict().ok())
 }
 
 fn name<'p>(dict: &'p Dictionary, key: &[u8]) -> Option<&'p [u8]> {

@@ -23,41 +23,24 @@ pub struct BytesReading {
 /// Never fails and never panics: what cannot be used is in [`BytesReading::skipped`].
 /// Cost: time and memory linear in the bytes; a PDF is bounded by the limits in `options`.
 pub fn read_bytes(path: &str, bytes: &[u8], options: &ReadOptions) -> BytesReading {
-    let extension = path
-        .rsplit('/')
-        .next()
-        .unwrap_or(path)
-        .rsplit_once('.')
-        .map_or("", |(_, e)| e);
+    let extension = path.rsplit('/').next().unwrap_or(path).rsplit_once('.').map_or("", |(_, e)| e);
     let Some(format) = Format::from_extension(extension) else {
         return skipped(SkipReason::UnsupportedType);
     };
     if bytes.len() as u64 > options.max_file_bytes {
-        return skipped(SkipReason::TooLarge {
-            limit: options.max_file_bytes,
-        });
+        return skipped(SkipReason::TooLarge { limit: options.max_file_bytes });
     }
-    let origin = Origin {
-        path,
-        format,
-        bytes: bytes.len() as u64,
-    };
+    let origin = Origin { path, format, bytes: bytes.len() as u64 };
     if format == Format::Pdf {
         return pdf_document(bytes, options, &origin);
     }
     let source = match std::str::from_utf8(bytes) {
         Ok(source) => source,
         Err(error) => {
-            return skipped(SkipReason::NotUtf8 {
-                offset: error.valid_up_to(),
-            });
+            return skipped(SkipReason::NotUtf8 { offset: error.valid_up_to() });
         }
     };
-    let base = if source.starts_with('\u{feff}') {
-        '\u{feff}'.len_utf8()
-    } else {
-        0
-    };
+    let base = if source.starts_with('\u{feff}') { '\u{feff}'.len_utf8() } else { 0 };
     let source = &source[base..];
     let result = match format {
         Format::Jsonl => return jsonl::read(source, base, &origin),
@@ -67,28 +50,19 @@ pub fn read_bytes(path: &str, bytes: &[u8], options: &ReadOptions) -> BytesReadi
         Format::Pdf => Err(SkipReason::UnsupportedType),
     };
     match result {
-        Ok(document) => BytesReading {
-            documents: vec![document],
-            skipped: Vec::new(),
-        },
+        Ok(document) => BytesReading { documents: vec![document], skipped: Vec::new() },
         Err(reason) => skipped(reason),
     }
 }
 
 fn skipped(reason: SkipReason) -> BytesReading {
-    BytesReading {
-        documents: Vec::new(),
-        skipped: vec![reason],
-    }
+    BytesReading { documents: Vec::new(), skipped: vec![reason] }
 }
 
 /// The path without its extension, composed to NFC so that ids do not depend on the file system.
 pub(crate) fn stem(path: &str) -> String {
     let name_start = path.rfind('/').map_or(0, |i| i + 1);
-    let end = path[name_start..]
-        .rfind('.')
-        .filter(|i| *i > 0)
-        .map_or(path.len(), |i| name_start + i);
+    let end = path[name_start..].rfind('.').filter(|i| *i > 0).map_or(path.len(), |i| name_start + i);
     path[..end].nfc().collect()
 }
 
@@ -98,11 +72,7 @@ pub(crate) fn name(path: &str) -> String {
     stem.rsplit('/').next().unwrap_or(&stem).to_owned()
 }
 
-fn markdown_document(
-    source: &str,
-    base: usize,
-    origin: &Origin<'_>,
-) -> Result<Document, SkipReason> {
+fn markdown_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Document, SkipReason> {
     let (fields, body) = front_matter::read(source)?;
     let mut builder = TextBuilder::new();
     let blocks = markdown::read(&source[body..], base + body, &mut builder);
@@ -110,10 +80,7 @@ fn markdown_document(
     if blocks.is_empty() {
         return Err(SkipReason::Empty);
     }
-    let mut document =
-        fields
-            .clone()
-            .into_document(origin, text, stem(origin.path), name(origin.path));
+    let mut document = fields.clone().into_document(origin, text, stem(origin.path), name(origin.path));
     document.blocks = blocks;
     if fields.title.is_none()
         && let Some(title) = first_heading(&document)
@@ -135,9 +102,7 @@ fn html_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Docum
     document.blocks = blocks;
     // The heading names the document; a page title often names the site too.
     if let Some(heading) = first_heading(&document)
-        && page_title
-            .as_deref()
-            .is_none_or(|title| title.contains(&heading))
+        && page_title.as_deref().is_none_or(|title| title.contains(&heading))
     {
         document.title = heading;
     }
@@ -153,10 +118,7 @@ fn text_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Docum
     if blocks.is_empty() {
         return Err(SkipReason::Empty);
     }
-    let mut document =
-        fields
-            .clone()
-            .into_document(origin, text, stem(origin.path), name(origin.path));
+    let mut document = fields.clone().into_document(origin, text, stem(origin.path), name(origin.path));
     document.blocks = blocks;
     title_from_first_line(&mut document, fields.title.is_some());
     Ok(document)
@@ -172,13 +134,10 @@ fn pdf_document(bytes: &[u8], options: &ReadOptions, origin: &Origin<'_>) -> Byt
     let text = builder.finish();
     let mut reading = BytesReading::default();
     if !extracted.broken.is_empty() {
-        reading.skipped.push(SkipReason::PdfPages {
-            pages: extracted.broken,
-        });
+        reading.skipped.push(SkipReason::PdfPages { pages: extracted.broken });
     }
     if !blocks.is_empty() {
-        let mut document =
-            Fields::default().into_document(origin, text, stem(origin.path), name(origin.path));
+        let mut document = Fields::default().into_document(origin, text, stem(origin.path), name(origin.path));
         document.blocks = blocks;
         title_from_first_line(&mut document, false);
         reading.documents.push(document);
@@ -207,25 +166,9 @@ pub(crate) fn title_from_first_line(document: &mut Document, declared: bool) {
 pub(crate) fn first_heading(document: &Document) -> Option<String> {
     use crate::document::BlockKind::Heading;
     let level = |kind: &crate::document::BlockKind| {
-        if let Heading(level) = kind {
-            Some(*level)
-        } else {
-            None
-        }
+        if let Heading(level) = kind { Some(*level) } else { None }
     };
-    let outermost = document
-        .blocks
-        .iter()
-        .filter_map(|b| level(&b.kind))
-        .min()
-        .filter(|l| *l <= 2)?;
-    let block = document
-        .blocks
-        .iter()
-        .find(|b| level(&b.kind) == Some(outermost))?;
-    document
-        .text
-        .as_str()
-        .get(block.range.clone())
-        .map(str::to_owned)
+    let outermost = document.blocks.iter().filter_map(|b| level(&b.kind)).min().filter(|l| *l <= 2)?;
+    let block = document.blocks.iter().find(|b| level(&b.kind) == Some(outermost))?;
+    document.text.as_str().get(block.range.clone()).map(str::to_owned)
 }

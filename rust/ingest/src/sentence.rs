@@ -4,11 +4,10 @@ use std::ops::Range;
 
 /// Words whose full stop ends no sentence.
 const ABBREVIATIONS: &[&str] = &[
-    "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "inc", "ltd", "co", "corp",
-    "no", "nos", "art", "arts", "sec", "secs", "ch", "pt", "fig", "figs", "al", "cf", "eg", "ie",
-    "viz", "ed", "eds", "vol", "pp", "p", "para", "paras", "reg", "regs", "stat", "pub", "dept",
-    "est", "approx", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov",
-    "dec", "op", "cit", "ibid", "subch", "app", "tel", "ext", "gov", "hon", "rev",
+    "mr", "mrs", "ms", "dr", "prof", "sr", "jr", "st", "vs", "etc", "inc", "ltd", "co", "corp", "no", "nos", "art",
+    "arts", "sec", "secs", "ch", "pt", "fig", "figs", "al", "cf", "eg", "ie", "viz", "ed", "eds", "vol", "pp", "p",
+    "para", "paras", "reg", "regs", "stat", "pub", "dept", "est", "approx", "jan", "feb", "mar", "apr", "jun", "jul",
+    "aug", "sep", "sept", "oct", "nov", "dec", "op", "cit", "ibid", "subch", "app", "tel", "ext", "gov", "hon", "rev",
 ];
 
 /// The sentences of `text`, in bytes, in order; together they cover it, white space after a sentence belonging to it.
@@ -21,9 +20,7 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
 
 /// The clauses of `text`: as [`sentences`], and also after ， 、 ： , ; : with a space behind the Latin ones.
 pub(crate) fn clauses(text: &str) -> Vec<Range<usize>> {
-    cut(text, |text, at, c| {
-        ends_sentence(text, at, c) || ends_clause(text, at, c)
-    })
+    cut(text, |text, at, c| ends_sentence(text, at, c) || ends_clause(text, at, c))
 }
 
 fn cut(text: &str, ends: impl Fn(&str, usize, char) -> bool) -> Vec<Range<usize>> {
@@ -60,10 +57,7 @@ fn is_terminal(c: char) -> bool {
 }
 
 fn is_closing(c: char) -> bool {
-    matches!(
-        c,
-        '”' | '’' | '」' | '』' | '）' | ')' | '】' | ']' | '》' | '〉' | '"' | '\'' | '｝' | '}'
-    )
+    matches!(c, '”' | '’' | '」' | '』' | '）' | ')' | '】' | ']' | '》' | '〉' | '"' | '\'' | '｝' | '}')
 }
 
 fn ends_sentence(text: &str, at: usize, c: char) -> bool {
@@ -111,12 +105,7 @@ fn ends_at_stop(text: &str, at: usize) -> bool {
     }
     let before = &text[..at];
     // No word of interest is longer, and the look back must not grow with the text.
-    let word: String = before
-        .chars()
-        .rev()
-        .take(24)
-        .take_while(|c| c.is_alphanumeric() || *c == '.')
-        .collect();
+    let word: String = before.chars().rev().take(24).take_while(|c| c.is_alphanumeric() || *c == '.').collect();
     if word.is_empty() {
         return true;
     }
@@ -124,9 +113,7 @@ fn ends_at_stop(text: &str, at: usize) -> bool {
     let initial = word.chars().count() == 1 && word.chars().all(char::is_uppercase);
     // `U.S.`, `e.g.`: single letters with stops between them.
     let dotted = word.contains('.')
-        && word
-            .split('.')
-            .all(|part| part.chars().count() <= 1 && part.chars().all(char::is_alphabetic));
+        && word.split('.').all(|part| part.chars().count() <= 1 && part.chars().all(char::is_alphabetic));
     if initial || dotted || ABBREVIATIONS.contains(&word.to_lowercase().as_str()) {
         return false;
     }
@@ -143,23 +130,14 @@ mod tests {
     use super::*;
 
     fn split(text: &str) -> Vec<&str> {
-        sentences(text)
-            .into_iter()
-            .map(|r| text[r].trim_end())
-            .collect()
+        sentences(text).into_iter().map(|r| text[r].trim_end()).collect()
     }
 
     #[test]
     fn chinese_sentences_keep_their_closing_marks() {
         assert_eq!(
             split("甲应当告知。乙说：“可以！”丙不同意；丁？！戊"),
-            [
-                "甲应当告知。",
-                "乙说：“可以！”",
-                "丙不同意；",
-                "丁？！",
-                "戊"
-            ]
+            ["甲应当告知。", "乙说：“可以！”", "丙不同意；", "丁？！", "戊"]
         );
     }
 
@@ -176,18 +154,9 @@ mod tests {
                 "See 15 U.S.C. 1601 et seq."
             ]
         );
-        assert_eq!(
-            split("He left (at noon.) Then he came back."),
-            ["He left (at noon.)", "Then he came back."]
-        );
-        assert_eq!(
-            split("1. First step\n2. Second step"),
-            ["1. First step", "2. Second step"]
-        );
-        assert_eq!(
-            split("Wait... and see. J. Smith did."),
-            ["Wait... and see.", "J. Smith did."]
-        );
+        assert_eq!(split("He left (at noon.) Then he came back."), ["He left (at noon.)", "Then he came back."]);
+        assert_eq!(split("1. First step\n2. Second step"), ["1. First step", "2. Second step"]);
+        assert_eq!(split("Wait... and see. J. Smith did."), ["Wait... and see.", "J. Smith did."]);
     }
 
     proptest! {

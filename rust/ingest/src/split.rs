@@ -23,11 +23,7 @@ pub struct SplitOptions {
 
 impl Default for SplitOptions {
     fn default() -> Self {
-        Self {
-            max_tokens: 384,
-            min_tokens: 24,
-            overlap_tokens: 0,
-        }
+        Self { max_tokens: 384, min_tokens: 24, overlap_tokens: 0 }
     }
 }
 
@@ -67,25 +63,12 @@ pub struct PassageDraft {
 /// paragraphs, items, sentences, in that order of preference, and inside a sentence only when it alone does not fit.
 /// Together the passages hold all of the document's text but headings and article numbers. `count` gives the tokens of
 /// a text; it is called about twice per sentence of long articles, else once per article.
-pub fn split(
-    document: &Document,
-    options: &SplitOptions,
-    count: &dyn Fn(&str) -> usize,
-) -> Vec<PassageDraft> {
+pub fn split(document: &Document, options: &SplitOptions, count: &dyn Fn(&str) -> usize) -> Vec<PassageDraft> {
     let counter = Counter { count };
-    let options = SplitOptions {
-        max_tokens: options.max_tokens.max(1),
-        ..*options
-    };
+    let options = SplitOptions { max_tokens: options.max_tokens.max(1), ..*options };
     let mut passages = Vec::new();
     for section in outline(document) {
-        Splitter {
-            document,
-            options,
-            counter: &counter,
-            section: &section,
-        }
-        .run(&mut passages);
+        Splitter { document, options, counter: &counter, section: &section }.run(&mut passages);
     }
     passages
 }
@@ -99,17 +82,12 @@ struct Splitter<'a> {
 
 impl Splitter<'_> {
     fn run(&self, passages: &mut Vec<PassageDraft>) {
-        let (Some(first), Some(last)) = (self.section.pieces.first(), self.section.pieces.last())
-        else {
+        let (Some(first), Some(last)) = (self.section.pieces.first(), self.section.pieces.last()) else {
             return;
         };
         let text = self.document.text.as_str();
         let whole = first.range.start..last.range.end;
-        if self
-            .counter
-            .within(&text[whole.clone()], self.options.max_tokens)
-            .is_some()
-        {
+        if self.counter.within(&text[whole.clone()], self.options.max_tokens).is_some() {
             passages.extend(self.passage(&whole, None, 0, false));
             return;
         }
@@ -133,16 +111,10 @@ impl Splitter<'_> {
         }
     }
 
-    fn run_passage(
-        &self,
-        units: &[Unit],
-        run: &Range<usize>,
-        overlap: usize,
-    ) -> Option<PassageDraft> {
+    fn run_passage(&self, units: &[Unit], run: &Range<usize>, overlap: usize) -> Option<PassageDraft> {
         let first = units.get(run.start)?;
         let last = units.get(run.end.checked_sub(1)?)?;
-        let cuts =
-            first.inside_sentence || units.get(run.end).is_some_and(|next| next.inside_sentence);
+        let cuts = first.inside_sentence || units.get(run.end).is_some_and(|next| next.inside_sentence);
         let range = first.range.start..last.range.end;
         if first.header.is_some() {
             let draft = self.passage(&range, first.header.clone(), 0, cuts)?;
@@ -221,7 +193,5 @@ impl Splitter<'_> {
 fn middle_cut(units: &[Unit], run: &Range<usize>) -> usize {
     let middle = (run.start + run.end) / 2;
     let cost = |at: &usize| (usize::from(units[*at].cut) + at.abs_diff(middle), *at);
-    (run.start + 1..run.end)
-        .min_by_key(cost)
-        .unwrap_or(run.end - 1)
+    (run.start + 1..run.end).min_by_key(cost).unwrap_or(run.end - 1)
 }

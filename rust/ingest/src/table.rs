@@ -59,11 +59,7 @@ impl TableWriter {
         }
         // A first row that opened the block starts after the line feed which parts it from the block before.
         let opened = builder.text_from(self.row_start).starts_with('\n');
-        let start = if self.rows.is_empty() && opened {
-            self.row_start + 1
-        } else {
-            self.row_start
-        };
+        let start = if self.rows.is_empty() && opened { self.row_start + 1 } else { self.row_start };
         if self.row_is_header && self.rows.is_empty() {
             self.header = Some(0);
         }
@@ -81,15 +77,9 @@ impl TableWriter {
             .filter(|r| !r.is_empty())
             .collect();
         if rows.is_empty() {
-            return Some(Block {
-                kind: BlockKind::Paragraph,
-                range,
-            });
+            return Some(Block { kind: BlockKind::Paragraph, range });
         }
         let header = self.header.and_then(|i| rows.get(i)).cloned();
-        Some(Block {
-            kind: BlockKind::Table { header, rows },
-            range,
-        })
+        Some(Block { kind: BlockKind::Table { header, rows }, range })
     }
 }

@@ -56,32 +56,14 @@ impl Counter<'_> {
 }
 
 /// The units of the pieces of one section, each at most `budget` tokens as far as the counting allows.
-pub(crate) fn units(
-    text: &str,
-    pieces: &[Piece],
-    budget: usize,
-    counter: &Counter<'_>,
-) -> Vec<Unit> {
-    let mut maker = Maker {
-        text,
-        budget,
-        counter,
-        out: Vec::new(),
-    };
+pub(crate) fn units(text: &str, pieces: &[Piece], budget: usize, counter: &Counter<'_>) -> Vec<Unit> {
+    let mut maker = Maker { text, budget, counter, out: Vec::new() };
     for piece in pieces {
-        let lead_in = maker
-            .out
-            .last()
-            .is_some_and(|last| text[last.range.clone()].trim_end().ends_with(['：', ':']));
-        let cut = if matches!(piece.kind, BlockKind::Item) {
-            ITEM
-        } else {
-            PARAGRAPH
-        } + if lead_in { LEAD_IN } else { 0 };
+        let lead_in = maker.out.last().is_some_and(|last| text[last.range.clone()].trim_end().ends_with(['：', ':']));
+        let cut =
+            if matches!(piece.kind, BlockKind::Item) { ITEM } else { PARAGRAPH } + if lead_in { LEAD_IN } else { 0 };
         match &piece.kind {
-            BlockKind::Table { header, rows } => {
-                maker.table(&piece.range, header.as_ref(), rows, cut)
-            }
+            BlockKind::Table { header, rows } => maker.table(&piece.range, header.as_ref(), rows, cut),
             BlockKind::Code => maker.lines(&piece.range, cut),
             _ => maker.sentences(&piece.range, cut, None),
         }
@@ -98,39 +80,22 @@ struct Maker<'a> {
 
 impl Maker<'_> {
     fn unit(&mut self, range: Range<usize>, tokens: usize, cut: u8, header: Option<Range<usize>>) {
-        self.out.push(Unit {
-            range,
-            cut,
-            tokens,
-            header,
-            inside_sentence: cut == CLAUSE,
-        });
+        self.out.push(Unit { range, cut, tokens, header, inside_sentence: cut == CLAUSE });
     }
 
-    fn table(
-        &mut self,
-        range: &Range<usize>,
-        header: Option<&Range<usize>>,
-        rows: &[Range<usize>],
-        cut: u8,
-    ) {
+    fn table(&mut self, range: &Range<usize>, header: Option<&Range<usize>>, rows: &[Range<usize>], cut: u8) {
         if let Some(tokens) = self.counter.within(&self.text[range.clone()], self.budget) {
             return self.unit(range.clone(), tokens, cut, None);
         }
         // A header that leaves little room for rows is not repeated.
-        let header = header.filter(|h| {
-            self.counter
-                .within(&self.text[(*h).clone()], self.budget / 3)
-                .is_some()
-        });
+        let header = header.filter(|h| self.counter.within(&self.text[(*h).clone()], self.budget / 3).is_some());
         let mut from = range.start;
         for (index, row) in rows.iter().enumerate() {
             let to = rows.get(index + 1).map_or(range.end, |next| next.start);
             let repeats = header.filter(|h| h.end <= row.start).cloned();
-            let room = repeats.as_ref().map_or(self.budget, |h| {
-                self.budget
-                    .saturating_sub(self.counter.tokens(&self.text[h.clone()]) + 1)
-            });
+            let room = repeats
+                .as_ref()
+                .map_or(self.budget, |h| self.budget.saturating_sub(self.counter.tokens(&self.text[h.clone()]) + 1));
             let row_cut = if index == 0 { cut } else { ITEM };
             match self.counter.within(&self.text[from..to], room.max(1)) {
                 Some(tokens) => self.unit(from..to, tokens, row_cut, repeats),
@@ -235,18 +200,9 @@ fn safe_cut(text: &str, length: usize) -> usize {
     // A look back that is bounded: endless marks may be parted.
     for _ in 0..64 {
         match text[at..].chars().next() {
-            Some(c) if at > 0 && canonical_combining_class(c) != 0 => {
-                at = text.floor_char_boundary(at - 1)
-            }
+            Some(c) if at > 0 && canonical_combining_class(c) != 0 => at = text.floor_char_boundary(at - 1),
             _ => break,
         }
     }
-    if at > 0 {
-        at
-    } else {
-        text.chars()
-            .next()
-            .map_or(0, char::len_utf8)
-            .max(text.floor_char_boundary(length))
-    }
+    if at > 0 { at } else { text.chars().next().map_or(0, char::len_utf8).max(text.floor_char_boundary(length)) }
 }

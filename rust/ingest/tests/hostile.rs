@@ -13,17 +13,10 @@ const TEXTUAL: [&str; 4] = ["x.md", "x.txt", "x.html", "x.jsonl"];
 /// Reads and splits; gives the number of passages.
 fn digest(path: &str, bytes: &[u8]) -> usize {
     let reading = read_bytes(path, bytes, &ReadOptions::default());
-    assert!(
-        !reading.documents.is_empty() || !reading.skipped.is_empty(),
-        "{path}"
-    );
+    assert!(!reading.documents.is_empty() || !reading.skipped.is_empty(), "{path}");
     let mut number = 0;
     for document in reading.documents {
-        let options = SplitOptions {
-            max_tokens: 64,
-            min_tokens: 8,
-            overlap_tokens: 8,
-        };
+        let options = SplitOptions { max_tokens: 64, min_tokens: 8, overlap_tokens: 8 };
         let all = split(&document, &options, &count);
         assert_sound(&document, &all, bytes.len());
         number += all.len();
@@ -46,14 +39,7 @@ fn deep_nesting_costs_no_stack() {
         ("x.html", "&".repeat(100_000)),
         ("x.html", "<".repeat(100_000)),
         ("x.jsonl", "{\"text\":".repeat(100_000)),
-        (
-            "x.jsonl",
-            format!(
-                "{{\"a\":{}1{},\"text\":\"b\"}}",
-                "[".repeat(100_000),
-                "]".repeat(100_000)
-            ),
-        ),
+        ("x.jsonl", format!("{{\"a\":{}1{},\"text\":\"b\"}}", "[".repeat(100_000), "]".repeat(100_000))),
     ];
     for (path, source) in cases {
         digest(path, source.as_bytes());
@@ -76,20 +62,13 @@ fn a_line_of_megabytes_is_split_in_linear_time() {
 
 #[test]
 fn control_characters_and_marks_are_taken_out() {
-    let reading = read_bytes(
-        "x.txt",
-        "a\0b\u{7}c\u{202e}d\u{200b}e\u{feff}".as_bytes(),
-        &ReadOptions::default(),
-    );
+    let reading = read_bytes("x.txt", "a\0b\u{7}c\u{202e}d\u{200b}e\u{feff}".as_bytes(), &ReadOptions::default());
     assert_eq!(reading.documents[0].text.as_str(), "abcde");
 }
 
 #[test]
 fn a_file_over_the_limit_is_not_read() {
-    let options = ReadOptions {
-        max_file_bytes: 10,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { max_file_bytes: 10, ..ReadOptions::default() };
     let reading = read_bytes("x.txt", &[b'a'; 11], &options);
     assert!(reading.documents.is_empty() && reading.skipped.len() == 1);
 }

@@ -26,12 +26,7 @@ fn pdf(objects: &[Vec<u8>]) -> Vec<u8> {
     for start in starts {
         writeln!(out, "{start:010} 00000 n ").unwrap();
     }
-    write!(
-        out,
-        "trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{xref}\n%%EOF\n",
-        objects.len() + 1
-    )
-    .unwrap();
+    write!(out, "trailer\n<< /Size {} /Root 1 0 R >>\nstartxref\n{xref}\n%%EOF\n", objects.len() + 1).unwrap();
     out
 }
 
@@ -50,22 +45,14 @@ fn packed(content: &[u8]) -> Vec<u8> {
 
 /// Catalogue, page tree, a Latin font (object 3), then a page and its content for each of `contents`.
 fn pages(contents: &[Vec<u8>], resources: &str) -> Vec<Vec<u8>> {
-    let kids: String = (0..contents.len())
-        .map(|i| format!("{} 0 R ", 4 + 2 * i))
-        .collect();
+    let kids: String = (0..contents.len()).map(|i| format!("{} 0 R ", 4 + 2 * i)).collect();
     let mut objects = vec![
         b"<< /Type /Catalog /Pages 2 0 R >>".to_vec(),
         format!("<< /Type /Pages /Kids [{kids}] /Count {} /MediaBox [0 0 612 792] /Resources << /Font << /F1 3 0 R >> {resources} >> >>", contents.len()).into_bytes(),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica /Encoding /WinAnsiEncoding >>".to_vec(),
     ];
     for (index, content) in contents.iter().enumerate() {
-        objects.push(
-            format!(
-                "<< /Type /Page /Parent 2 0 R /Contents {} 0 R >>",
-                5 + 2 * index
-            )
-            .into_bytes(),
-        );
+        objects.push(format!("<< /Type /Page /Parent 2 0 R /Contents {} 0 R >>", 5 + 2 * index).into_bytes());
         objects.push(content.clone());
     }
     objects
@@ -112,23 +99,13 @@ fn text_is_read_by_page_and_split_along_its_articles() {
     let reading = read(&bytes);
     assert_eq!(reading.skipped, []);
     let document = &reading.documents[0];
-    assert_eq!(
-        (document.title.as_str(), document.source_bytes),
-        ("Loan Rules", bytes.len() as u64)
-    );
+    assert_eq!((document.title.as_str(), document.source_bytes), ("Loan Rules", bytes.len() as u64));
     let passages = split(document, &SplitOptions::default(), &count);
-    let found: Vec<_> = passages
-        .iter()
-        .map(|p| (p.place.as_str(), p.text.as_str(), p.page))
-        .collect();
+    let found: Vec<_> = passages.iter().map(|p| (p.place.as_str(), p.text.as_str(), p.page)).collect();
     assert_eq!(
         found,
         [
-            (
-                "manual#1",
-                "The library lends cameras to every member who asks for one in writing.",
-                Some(1)
-            ),
+            ("manual#1", "The library lends cameras to every member who asks for one in writing.", Some(1)),
             ("manual#2", "A loan lasts ten days.", Some(1)),
             ("manual#3", "Nothing else is lent.", Some(2)),
         ]
@@ -138,14 +115,11 @@ fn text_is_read_by_page_and_split_along_its_articles() {
 #[test]
 fn han_text_is_read_through_its_unicode_map() {
     let map = "/CIDInit /ProcSet findresource begin\n12 dict begin\nbegincmap\n/CMapName /X def\n/CMapType 2 def\n1 begincodespacerange\n<0000> <FFFF>\nendcodespacerange\n4 beginbfchar\n<0001> <7B2C>\n<0002> <4E00>\n<0003> <6761>\n<0004> <7532>\nendbfchar\nendcmap\nCMapName currentdict /CMap defineresource pop\nend\nend";
-    let mut objects = pages(
-        &[stream(
-            "",
-            b"BT /F2 12 Tf 72 720 Td <000100020003> Tj 48 0 Td <0004000400040004> Tj ET",
-        )],
-        "",
-    );
-    objects[1] = b"<< /Type /Pages /Kids [4 0 R] /Count 1 /MediaBox [0 0 612 792] /Resources << /Font << /F2 6 0 R >> >> >>".to_vec();
+    let mut objects =
+        pages(&[stream("", b"BT /F2 12 Tf 72 720 Td <000100020003> Tj 48 0 Td <0004000400040004> Tj ET")], "");
+    objects[1] =
+        b"<< /Type /Pages /Kids [4 0 R] /Count 1 /MediaBox [0 0 612 792] /Resources << /Font << /F2 6 0 R >> >> >>"
+            .to_vec();
     objects.push(b"<< /Type /Font /Subtype /Type0 /BaseFont /Song /Encoding /Identity-H /DescendantFonts [7 0 R] /ToUnicode 8 0 R >>".to_vec());
     objects.push(b"<< /Type /Font /Subtype /CIDFontType2 /BaseFont /Song /CIDSystemInfo << /Registry (Adobe) /Ordering (Identity) /Supplement 0 >> /DW 1000 /FontDescriptor 9 0 R >>".to_vec());
     objects.push(stream("", map.as_bytes()));
@@ -157,14 +131,8 @@ fn han_text_is_read_through_its_unicode_map() {
 
 #[test]
 fn a_broken_page_is_listed_and_the_others_are_read() {
-    let bytes = pdf(&pages(
-        &[
-            lines(&["First page."]),
-            stream("", b"BT /Nope 12 Tf (x) Tj ET"),
-            lines(&["Third page."]),
-        ],
-        "",
-    ));
+    let bytes =
+        pdf(&pages(&[lines(&["First page."]), stream("", b"BT /Nope 12 Tf (x) Tj ET"), lines(&["Third page."])], ""));
     let reading = read(&bytes);
     assert_eq!(reading.skipped, [SkipReason::PdfPages { pages: vec![2] }]);
     assert!(reading.documents[0].text.as_str().contains("Third page."));
@@ -180,35 +148,20 @@ fn a_scan_without_text_is_listed_as_empty() {
 fn a_stream_that_unpacks_without_end_is_refused() {
     let bomb = stream("/Filter /FlateDecode", &packed(&vec![b' '; 40 << 20]));
     let bytes = pdf(&pages(&[bomb], ""));
-    let options = ReadOptions {
-        max_pdf_unpacked_bytes: 8 << 20,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { max_pdf_unpacked_bytes: 8 << 20, ..ReadOptions::default() };
     assert_eq!(
         read_bytes("x.pdf", &bytes, &options).skipped,
-        [SkipReason::Pdf {
-            what: "it unpacks to more than the limit"
-        }]
+        [SkipReason::Pdf { what: "it unpacks to more than the limit" }]
     );
     assert_eq!(refused(&bytes), "the content of a page is too large");
-    let twice = stream(
-        "/Filter [/FlateDecode /FlateDecode]",
-        &packed(&packed(b"x")),
-    );
-    assert_eq!(
-        refused(&pdf(&pages(&[twice], ""))),
-        "streams are packed twice"
-    );
+    let twice = stream("/Filter [/FlateDecode /FlateDecode]", &packed(&packed(b"x")));
+    assert_eq!(refused(&pdf(&pages(&[twice], ""))), "streams are packed twice");
 }
 
 #[test]
 fn forms_that_draw_themselves_are_refused() {
-    let form = |resources: &str| {
-        stream(
-            &format!("/Type /XObject /Subtype /Form /BBox [0 0 9 9] {resources}"),
-            b"/X Do /X Do",
-        )
-    };
+    let form =
+        |resources: &str| stream(&format!("/Type /XObject /Subtype /Form /BBox [0 0 9 9] {resources}"), b"/X Do /X Do");
     let page = || pages(&[stream("", b"/X Do")], "/XObject << /X 6 0 R >>");
     let mut itself = page();
     itself.push(form("/Resources << /XObject << /X 6 0 R >> >>"));
@@ -218,9 +171,7 @@ fn forms_that_draw_themselves_are_refused() {
     assert_eq!(refused(&pdf(&inherited)), "a form draws without resources");
     let mut doubling = page();
     for next in 7..30 {
-        doubling.push(form(&format!(
-            "/Resources << /XObject << /X {next} 0 R >> >>"
-        )));
+        doubling.push(form(&format!("/Resources << /XObject << /X {next} 0 R >> >>")));
     }
     doubling.push(stream("/Type /XObject /Subtype /Form /BBox [0 0 9 9]", b""));
     assert_eq!(refused(&pdf(&doubling)), "a page draws too many forms");
@@ -245,10 +196,7 @@ fn encrypted_files_and_other_files_are_refused() {
 
 #[test]
 fn every_cut_of_a_good_file_is_safe() {
-    let bytes = pdf(&pages(
-        &[lines(&["First page."]), lines(&["Second page."])],
-        "",
-    ));
+    let bytes = pdf(&pages(&[lines(&["First page."]), lines(&["Second page."])], ""));
     for end in (0..bytes.len()).step_by(7) {
         let reading = read(&bytes[..end]);
         assert!(!reading.documents.is_empty() || !reading.skipped.is_empty());

@@ -18,34 +18,24 @@ fn write(dir: &Path, files: &[(&str, &[u8])]) {
 #[test]
 fn documents_come_in_the_order_of_their_paths_with_their_metadata() {
     let dir = tempfile::tempdir().unwrap();
-    let front = "---\nid: leave\ntitle: 假期\nversion: 2\neffective: 2024-01-01\nlabels: [hr, staff]\n---\n第一条 年假五天。\n";
+    let front =
+        "---\nid: leave\ntitle: 假期\nversion: 2\neffective: 2024-01-01\nlabels: [hr, staff]\n---\n第一条 年假五天。\n";
     write(
         dir.path(),
         &[
             ("b/zeta.txt", b"Plain text with a few words."),
             ("b/alpha.md", front.as_bytes()),
-            (
-                "a.html",
-                b"<title>Site | Page</title><h1>Page</h1><p>Some words here.</p>",
-            ),
-            (
-                "faq.jsonl",
-                b"{\"text\":\"one\",\"id\":7}\n{\"text\":\"two\"}\n",
-            ),
+            ("a.html", b"<title>Site | Page</title><h1>Page</h1><p>Some words here.</p>"),
+            ("faq.jsonl", b"{\"text\":\"one\",\"id\":7}\n{\"text\":\"two\"}\n"),
             (".hidden.md", b"no"),
             (".git/config.md", b"no"),
         ],
     );
     let mut seen = Vec::new();
-    let reading = read_folder(dir.path(), &ReadOptions::default(), &mut |p| {
-        seen.push((p.done, p.total, p.path.to_owned()))
-    })
-    .unwrap();
-    let ids: Vec<_> = reading
-        .documents
-        .iter()
-        .map(|d| (d.id.as_str(), d.path.as_str(), d.format))
-        .collect();
+    let reading =
+        read_folder(dir.path(), &ReadOptions::default(), &mut |p| seen.push((p.done, p.total, p.path.to_owned())))
+            .unwrap();
+    let ids: Vec<_> = reading.documents.iter().map(|d| (d.id.as_str(), d.path.as_str(), d.format)).collect();
     assert_eq!(
         ids,
         [
@@ -59,15 +49,9 @@ fn documents_come_in_the_order_of_their_paths_with_their_metadata() {
     assert_eq!(seen.last(), Some(&(4, 4, "faq.jsonl".to_owned())));
     assert_eq!(reading.skipped, []);
     let leave = &reading.documents[1];
-    assert_eq!(
-        (leave.title.as_str(), leave.language),
-        ("假期", Language::Zh)
-    );
+    assert_eq!((leave.title.as_str(), leave.language), ("假期", Language::Zh));
     assert_eq!(leave.labels, ["hr", "staff"]);
-    assert_eq!(
-        (leave.version.as_deref(), leave.effective.as_deref()),
-        (Some("2"), Some("2024-01-01"))
-    );
+    assert_eq!((leave.version.as_deref(), leave.effective.as_deref()), (Some("2"), Some("2024-01-01")));
     assert_eq!(leave.source_bytes, front.len() as u64);
     let at = leave.text.as_str().find("年假").unwrap();
     assert_eq!(&front[leave.text.source_range(at..at + 6)], "年假");
@@ -92,17 +76,10 @@ fn what_cannot_be_used_is_listed_and_the_rest_is_read() {
             ("h.jsonl", b"{}\n"),
         ],
     );
-    let options = ReadOptions {
-        max_file_bytes: 100,
-        ..ReadOptions::default()
-    };
+    let options = ReadOptions { max_file_bytes: 100, ..ReadOptions::default() };
     let reading = read_folder(dir.path(), &options, &mut |_| {}).unwrap();
     assert_eq!(reading.documents.len(), 1);
-    let skipped: Vec<_> = reading
-        .skipped
-        .iter()
-        .map(|s| (s.path.as_str(), &s.reason))
-        .collect();
+    let skipped: Vec<_> = reading.skipped.iter().map(|s| (s.path.as_str(), &s.reason)).collect();
     assert_eq!(
         skipped,
         [
@@ -118,13 +95,7 @@ fn what_cannot_be_used_is_listed_and_the_rest_is_read() {
                 }
             ),
             ("g.txt", &SkipReason::TooLarge { limit: 100 }),
-            (
-                "h.jsonl",
-                &SkipReason::JsonLine {
-                    line: 1,
-                    what: "no `text`"
-                }
-            ),
+            ("h.jsonl", &SkipReason::JsonLine { line: 1, what: "no `text`" }),
         ]
     );
     for (_, reason) in skipped {
@@ -135,30 +106,10 @@ fn what_cannot_be_used_is_listed_and_the_rest_is_read() {
 #[test]
 fn equal_ids_are_parted_by_extension_or_listed() {
     let dir = tempfile::tempdir().unwrap();
-    write(
-        dir.path(),
-        &[
-            ("a.md", b"one"),
-            ("a.txt", b"two"),
-            ("b.md", b"---\nid: a\n---\nthree"),
-        ],
-    );
+    write(dir.path(), &[("a.md", b"one"), ("a.txt", b"two"), ("b.md", b"---\nid: a\n---\nthree")]);
     let reading = read_folder(dir.path(), &ReadOptions::default(), &mut |_| {}).unwrap();
-    assert_eq!(
-        reading
-            .documents
-            .iter()
-            .map(|d| d.id.as_str())
-            .collect::<Vec<_>>(),
-        ["a", "a.txt"]
-    );
-    assert_eq!(
-        reading.skipped[0].reason,
-        SkipReason::DuplicateId {
-            id: "a".into(),
-            first: "a.md".into()
-        }
-    );
+    assert_eq!(reading.documents.iter().map(|d| d.id.as_str()).collect::<Vec<_>>(), ["a", "a.txt"]);
+    assert_eq!(reading.skipped[0].reason, SkipReason::DuplicateId { id: "a".into(), first: "a.md".into() });
 }
 
 #[test]
@@ -166,20 +117,9 @@ fn a_folder_without_documents_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &[("e.png", b"x")]);
     let error = read_folder(dir.path(), &ReadOptions::default(), &mut |_| {}).unwrap_err();
-    assert!(
-        matches!(error, IngestError::NoDocuments { skipped: 1, .. }),
-        "{error}"
-    );
-    let error = read_folder(
-        &dir.path().join("none"),
-        &ReadOptions::default(),
-        &mut |_| {},
-    )
-    .unwrap_err();
-    assert!(
-        matches!(error, IngestError::FolderUnreadable { .. }),
-        "{error}"
-    );
+    assert!(matches!(error, IngestError::NoDocuments { skipped: 1, .. }), "{error}");
+    let error = read_folder(&dir.path().join("none"), &ReadOptions::default(), &mut |_| {}).unwrap_err();
+    assert!(matches!(error, IngestError::FolderUnreadable { .. }), "{error}");
 }
 
 #[test]
@@ -188,10 +128,7 @@ fn a_cancelled_reading_ends() {
     write(dir.path(), &[("a.md", b"x")]);
     let options = ReadOptions::default();
     options.cancel.cancel();
-    assert!(matches!(
-        read_folder(dir.path(), &options, &mut |_| {}),
-        Err(IngestError::Cancelled)
-    ));
+    assert!(matches!(read_folder(dir.path(), &options, &mut |_| {}), Err(IngestError::Cancelled)));
 }
 
 #[cfg(unix)]
@@ -203,16 +140,6 @@ fn links_are_listed_and_never_followed() {
     std::os::unix::fs::symlink("/etc/hostname", dir.path().join("out.txt")).unwrap();
     let reading = read_folder(dir.path(), &ReadOptions::default(), &mut |_| {}).unwrap();
     assert_eq!(reading.documents.len(), 1);
-    let reasons: Vec<_> = reading
-        .skipped
-        .iter()
-        .map(|s| (s.path.as_str(), s.reason.clone()))
-        .collect();
-    assert_eq!(
-        reasons,
-        [
-            ("in/loop", SkipReason::SymbolicLink),
-            ("out.txt", SkipReason::SymbolicLink)
-        ]
-    );
+    let reasons: Vec<_> = reading.skipped.iter().map(|s| (s.path.as_str(), s.reason.clone())).collect();
+    assert_eq!(reasons, [("in/loop", SkipReason::SymbolicLink), ("out.txt", SkipReason::SymbolicLink)]);
 }

@@ -48,30 +48,14 @@ fn an_article_that_fits_is_one_passage() {
     let places: Vec<_> = all.iter().map(|p| p.place.as_str()).collect();
     assert_eq!(
         places,
-        [
-            "lib/rules#出借规则",
-            "lib/rules#1",
-            "lib/rules#2",
-            "lib/rules#3",
-            "lib/rules#3-1",
-            "lib/rules#4"
-        ]
+        ["lib/rules#出借规则", "lib/rules#1", "lib/rules#2", "lib/rules#3", "lib/rules#3-1", "lib/rules#4"]
     );
-    assert_eq!(
-        all[2].text,
-        "本规则所称器材，包括：\n（一）相机；\n（二）三脚架。"
-    );
+    assert_eq!(all[2].text, "本规则所称器材，包括：\n（一）相机；\n（二）三脚架。");
     assert_eq!(all[2].article.as_deref(), Some("第二条"));
-    assert_eq!(
-        all[3].title_path,
-        ["出借规则", "第一章 总则", "第一节 押金"]
-    );
+    assert_eq!(all[3].title_path, ["出借规则", "第一章 总则", "第一节 押金"]);
     assert_eq!(all[4].article.as_deref(), Some("第三条之一"));
     assert_eq!(all[5].title_path, ["出借规则", "第二章 附则"]);
-    assert_eq!(
-        &RULES[all[1].source.clone()],
-        "为了管理器材出借，制定本规则。"
-    );
+    assert_eq!(&RULES[all[1].source.clone()], "为了管理器材出借，制定本规则。");
     assert_sound(&document("lib/rules.md", RULES), &all, RULES.len());
 }
 
@@ -82,16 +66,9 @@ fn a_long_article_is_cut_between_items_and_never_inside_a_sentence() {
     assert!(third.len() >= 3);
     for passage in &third {
         assert!(passage.tokens <= 60 && !passage.cuts_sentence);
-        assert!(
-            passage.text.ends_with(['。', '；', '：']),
-            "{}",
-            passage.text
-        );
+        assert!(passage.text.ends_with(['。', '；', '：']), "{}", passage.text);
     }
-    assert!(
-        third[0].text.contains("（一）"),
-        "what introduces a list stays with its first item"
-    );
+    assert!(third[0].text.contains("（一）"), "what introduces a list stays with its first item");
     assert_sound(&document("rules.md", RULES), &all, RULES.len());
 }
 
@@ -101,27 +78,17 @@ fn only_a_sentence_longer_than_a_passage_is_cut_and_flagged() {
     let all = passages("long.txt", &source, 50);
     assert!(all.len() > 4);
     assert!(all.iter().all(|p| p.tokens <= 50));
-    assert!(
-        all[0].cuts_sentence && all[0].text.ends_with('，'),
-        "{}",
-        all[0].text
-    );
+    assert!(all[0].cuts_sentence && all[0].text.ends_with('，'), "{}", all[0].text);
     let unbroken = format!("第一条 {}", "甲".repeat(500));
     let all = passages("long.txt", &unbroken, 50);
-    assert_eq!(
-        all.iter().map(|p| p.text.as_str()).collect::<String>(),
-        "甲".repeat(500)
-    );
+    assert_eq!(all.iter().map(|p| p.text.as_str()).collect::<String>(), "甲".repeat(500));
     assert!(all.iter().all(|p| p.tokens <= 50 && p.cuts_sentence));
 }
 
 #[test]
 fn numbers_that_come_again_get_a_place_of_their_own() {
     let source = "第一条 甲。\n\n附件\n\n第一条 乙。\n";
-    let places: Vec<_> = passages("a.md", source, 99)
-        .into_iter()
-        .map(|p| p.place)
-        .collect();
+    let places: Vec<_> = passages("a.md", source, 99).into_iter().map(|p| p.place).collect();
     assert_eq!(places, ["a#1", "a#1~2"]);
 }
 
@@ -155,18 +122,8 @@ fn english_sections_and_their_lettered_paragraphs_have_places() {
         all[1].text,
         "(b) Limits. The liability is at most $50. It ends:\n(1) On return; or\n(2) After ten days."
     );
-    assert_eq!(
-        all[1].title_path,
-        [
-            "Part 99 Library loans",
-            "Subpart A",
-            "Liability of borrower."
-        ]
-    );
-    assert_eq!(
-        all[2].title_path.last().map(String::as_str),
-        Some("Notices")
-    );
+    assert_eq!(all[1].title_path, ["Part 99 Library loans", "Subpart A", "Liability of borrower."]);
+    assert_eq!(all[2].title_path.last().map(String::as_str), Some("Notices"));
 }
 
 #[test]
@@ -176,19 +133,13 @@ fn english_articles_are_found_in_plain_text() {
     let places: Vec<_> = all.iter().map(|p| p.place.as_str()).collect();
     assert_eq!(places, ["loan#1", "loan#2", "loan#3"]);
     assert_eq!(all[0].title_path, ["Loan Agreement", "Definitions"]);
-    assert_eq!(
-        all[1].text,
-        "The borrower shall return the item. Section 5 of the statute applies."
-    );
+    assert_eq!(all[1].text, "The borrower shall return the item. Section 5 of the statute applies.");
 }
 
 #[test]
 fn headings_give_places_where_there_are_no_articles() {
     let source = "Intro.\n\n# Handbook\n\nWelcome.\n\n## Getting paid\n\nMonthly.\n\n## Time off\n\n### Sick leave\n\nCall us.\n\n## Getting paid\n\nAgain.\n";
-    let places: Vec<_> = passages("h.md", source, 99)
-        .into_iter()
-        .map(|p| (p.place, p.title_path.join("/")))
-        .collect();
+    let places: Vec<_> = passages("h.md", source, 99).into_iter().map(|p| (p.place, p.title_path.join("/"))).collect();
     let expected = [
         ("h#start", "Handbook"),
         ("h#handbook", "Handbook"),
@@ -210,19 +161,14 @@ fn numbered_chinese_headings_are_found_in_plain_text() {
 
 #[test]
 fn a_split_table_repeats_its_header_and_a_small_one_stays_whole() {
-    let rows: String = (0..40)
-        .map(|i| format!("| item {i} | {i} days | {i} euro |\n"))
-        .collect();
+    let rows: String = (0..40).map(|i| format!("| item {i} | {i} days | {i} euro |\n")).collect();
     let source = format!("# Fees\n\n| Item | Days | Fee |\n|---|---|---|\n{rows}");
     let all = passages("fees.md", &source, 80);
     assert!(all.len() > 3);
     for passage in &all {
         assert!(passage.text.starts_with("Item | Days | Fee\n") && passage.tokens <= 80);
     }
-    assert_eq!(
-        (all[0].header_bytes, all[1].header_bytes),
-        (0, "Item | Days | Fee\n".len())
-    );
+    assert_eq!((all[0].header_bytes, all[1].header_bytes), (0, "Item | Days | Fee\n".len()));
     assert!(source[all[1].source.clone()].starts_with("item "));
     assert_sound(&document("fees.md", &source), &all, source.len());
     let small = "| A | B |\n|---|---|\n| 1 | 2 |\n";
@@ -231,15 +177,9 @@ fn a_split_table_repeats_its_header_and_a_small_one_stays_whole() {
 
 #[test]
 fn overlap_repeats_whole_sentences_only() {
-    let sentences: String = (0..30)
-        .map(|i| format!("Sentence number {i} says a thing. "))
-        .collect();
+    let sentences: String = (0..30).map(|i| format!("Sentence number {i} says a thing. ")).collect();
     let source = document("s.txt", &sentences);
-    let options = SplitOptions {
-        max_tokens: 60,
-        min_tokens: 8,
-        overlap_tokens: 20,
-    };
+    let options = SplitOptions { max_tokens: 60, min_tokens: 8, overlap_tokens: 20 };
     let all = split(&source, &options, &count);
     assert!(all.len() > 3);
     assert_eq!(all[0].overlap_bytes, 0);
@@ -256,10 +196,7 @@ fn overlap_repeats_whole_sentences_only() {
 fn html_and_markdown_of_the_same_rules_agree() {
     let html = "<html><head><title>出借规则 - 馆</title></head><body><h1>出借规则</h1><h2>第一章 总则</h2><p>第一条　为了管理器材出借，制定本规则。</p><p>第二条　本规则所称器材，包括：<br>（一）相机；<br>（二）三脚架。</p></body></html>";
     let all = passages("rules.html", html, 384);
-    assert_eq!(
-        all.iter().map(|p| p.place.as_str()).collect::<Vec<_>>(),
-        ["rules#1", "rules#2"]
-    );
+    assert_eq!(all.iter().map(|p| p.place.as_str()).collect::<Vec<_>>(), ["rules#1", "rules#2"]);
     assert_eq!(all[1].text, passages("rules.md", RULES, 384)[2].text);
     assert_eq!(all[1].title_path, ["出借规则", "第一章 总则"]);
     assert!(html[all[1].source.clone()].starts_with("本规则"));
@@ -268,14 +205,8 @@ fn html_and_markdown_of_the_same_rules_agree() {
 #[test]
 fn a_counter_without_sense_is_survived() {
     for answer in [0, 1, usize::MAX] {
-        let all = split(
-            &document("r.md", RULES),
-            &SplitOptions {
-                max_tokens: 0,
-                ..SplitOptions::default()
-            },
-            &|_| answer,
-        );
+        let all =
+            split(&document("r.md", RULES), &SplitOptions { max_tokens: 0, ..SplitOptions::default() }, &|_| answer);
         assert!(!all.is_empty());
     }
 }
@@ -297,8 +228,7 @@ fn block() -> impl Strategy<Value = String> {
         "([A-Z][a-z]{1,8}( [a-z]{1,9}){0,12}\\. ){1,6}",
         "- [a-z]{1,9} \\*\\*[a-z]{1,9}\\*\\* &amp; x",
         "# [A-Z][a-z]{1,9}",
-        (1usize..12)
-            .prop_map(|n| format!("| A | B |\n|---|---|\n{}", "| 甲 | 乙丙丁 |\n".repeat(n))),
+        (1usize..12).prop_map(|n| format!("| A | B |\n|---|---|\n{}", "| 甲 | 乙丙丁 |\n".repeat(n))),
         "```\n[a-z {}]{1,30}\n[a-z]{1,9}\n```",
         "\\PC{0,60}",
     ]
