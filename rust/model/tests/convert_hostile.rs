@@ -108,10 +108,20 @@ fn what_the_embedder_does_not_run_is_named() {
         ("tiny_bert", "config.json", "\"model_type\": \"bert\"", "\"model_type\": \"deberta\""),
         ("tiny_bert", "config.json", "\"hidden_act\": \"gelu\"", "\"hidden_act\": \"relu\""),
         ("tiny_bert", "modules.json", ".Normalize", ".LayerNorm"),
-        ("tiny_bert", "1_Pooling/config.json", "\"pooling_mode_mean_tokens\": false", "\"pooling_mode_mean_tokens\": true"),
+        (
+            "tiny_bert",
+            "1_Pooling/config.json",
+            "\"pooling_mode_mean_tokens\": false",
+            "\"pooling_mode_mean_tokens\": true",
+        ),
         ("tiny_bert", "tokenizer.json", "\"BertPreTokenizer\"", "\"Whitespace\""),
         ("tiny_xlmr", "tokenizer.json", "\"Unigram\"", "\"WordLevel\""),
-        ("tiny_gemma", "config.json", "\"use_bidirectional_attention\": true", "\"use_bidirectional_attention\": false"),
+        (
+            "tiny_gemma",
+            "config.json",
+            "\"use_bidirectional_attention\": true",
+            "\"use_bidirectional_attention\": false",
+        ),
         ("tiny_gemma", "2_Dense/config.json", "linear.Identity", "activation.Tanh"),
     ] {
         let result = with_edit(name, file, from, to);

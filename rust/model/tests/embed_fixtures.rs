@@ -213,7 +213,13 @@ fn an_embedder_is_shared_between_threads() {
     shared(&embedder);
     let cancel = CancelToken::new();
     let expected = embedder.embed_query("门", &cancel).unwrap();
+    let passages = vec![Passage { title: None, text: "水 abc" }; 500];
+    let first = embedder.embed_passages(&passages[..1], &mut |_| {}, &cancel).unwrap().remove(0);
     std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let vectors = embedder.embed_passages(&passages, &mut |_| {}, &cancel).unwrap();
+            assert!(vectors.iter().all(|vector| *vector == first));
+        });
         for _ in 0..3 {
             scope.spawn(|| {
                 for _ in 0..20 {

@@ -9,7 +9,7 @@ use crate::gguf::Gguf;
 use super::ARCHITECTURE_BERT;
 use super::batch::Packed;
 use super::weights::{Linear, check_matrix, damaged, positive, size, vector};
-use super::workspace::Workspace;
+use super::workspace::{Workspace, room};
 
 const TOKEN_TABLE: &str = "token_embd.weight";
 
@@ -100,7 +100,7 @@ impl Bert {
         })
     }
 
-    /// Leaves the last layer's `(rows, hidden)` in `ws.hidden`. Tokens are below `vocabulary`, sequences no
+    /// Leaves the last layer's `(rows, hidden)` at the beginning of `ws.hidden`. Tokens are below `vocabulary`, sequences no
     /// longer than the position table.
     pub(super) fn forward(
         &self,
@@ -113,29 +113,27 @@ impl Bert {
         let hidden = self.hidden;
         let rows = batch.tokens().len();
         let table = gguf.require_tensor(TOKEN_TABLE)?.matrix()?;
-        ws.side.resize(rows * hidden, 0.0);
-        ws.hidden.resize(rows * hidden, 0.0);
+        let side = room(&mut ws.side, rows * hidden);
         for range in batch.sequences() {
             for (position, row) in range.enumerate() {
-                let out = &mut ws.side[row * hidden..][..hidden];
+                let out = &mut side[row * hidden..][..hidden];
                 table.dequantize_row(batch.tokens()[row] as usize, out);
                 add_assign(out, &self.position_table[position * hidden..][..hidden]);
             }
         }
-        self.norm(pool, &self.embedding_norm, &ws.side, &mut ws.hidden);
+        self.norm(pool, &self.embedding_norm, side, room(&mut ws.hidden, rows * hidden));
         for layer in &self.layers {
             cancel.check()?;
             self.attention(layer, gguf, pool, batch, ws)?;
-            add_assign(&mut ws.side, &ws.hidden);
-            self.norm(pool, &layer.attention_norm, &ws.side, &mut ws.hidden);
+            self.add_and_norm(pool, &layer.attention_norm, rows, ws);
 
-            ws.acts.set(pool, &ws.hidden, hidden);
-            layer.up.apply(gguf, pool, &ws.acts, &mut ws.up)?;
-            gelu_erf(pool, &mut ws.up);
-            ws.acts.set(pool, &ws.up, layer.up.outputs);
-            layer.down.apply(gguf, pool, &ws.acts, &mut ws.side)?;
-            add_assign(&mut ws.side, &ws.hidden);
-            self.norm(pool, &layer.output_norm, &ws.side, &mut ws.hidden);
+            ws.acts.set(pool, &ws.hidden[..rows * hidden], hidden);
+            let up = room(&mut ws.up, rows * layer.up.outputs);
+            layer.up.apply(gguf, pool, &ws.acts, up)?;
+            gelu_erf(pool, up);
+            ws.acts.set(pool, up, layer.up.outputs);
+            layer.down.apply(gguf, pool, &ws.acts, room(&mut ws.side, rows * hidden))?;
+            self.add_and_norm(pool, &layer.output_norm, rows, ws);
         }
         Ok(())
     }
@@ -150,33 +148,39 @@ impl Bert {
         ws: &mut Workspace,
     ) -> Result<()> {
         let hidden = self.hidden;
-        let rows = batch.tokens().len();
-        for buffer in [&mut ws.q, &mut ws.k, &mut ws.v, &mut ws.mixed] {
-            buffer.resize(rows * hidden, 0.0);
-        }
-        ws.acts.set(pool, &ws.hidden, hidden);
+        let values = batch.tokens().len() * hidden;
+        let [q, k, v, mixed] = [&mut ws.q, &mut ws.k, &mut ws.v, &mut ws.mixed].map(|buffer| room(buffer, values));
+        ws.acts.set(pool, &ws.hidden[..values], hidden);
         matmul_group(
             pool,
             &mut [
-                (layer.q.matrix(gguf)?, &mut ws.q[..]),
-                (layer.k.matrix(gguf)?, &mut ws.k[..]),
-                (layer.v.matrix(gguf)?, &mut ws.v[..]),
+                (layer.q.matrix(gguf)?, &mut q[..]),
+                (layer.k.matrix(gguf)?, &mut k[..]),
+                (layer.v.matrix(gguf)?, &mut v[..]),
             ],
             &ws.acts,
         );
-        layer.q.add_bias(&mut ws.q);
-        layer.k.add_bias(&mut ws.k);
-        layer.v.add_bias(&mut ws.v);
+        layer.q.add_bias(q);
+        layer.k.add_bias(k);
+        layer.v.add_bias(v);
         let head_dim = hidden / self.heads;
         let scale = 1.0 / (head_dim as f32).sqrt();
         for range in batch.sequences() {
             let length = range.len();
             let at = range.start * hidden..range.end * hidden;
-            let (q, k, v) = (&ws.q[at.clone()], &ws.k[at.clone()], &ws.v[at.clone()]);
-            attend_full(pool, q, k, v, length, self.heads, self.heads, head_dim, None, scale, &mut ws.mixed[at]);
+            let (q, k, v) = (&q[at.clone()], &k[at.clone()], &v[at.clone()]);
+            attend_full(pool, q, k, v, length, self.heads, self.heads, head_dim, None, scale, &mut mixed[at]);
         }
-        ws.acts.set(pool, &ws.mixed, hidden);
-        layer.output.apply(gguf, pool, &ws.acts, &mut ws.side)
+        ws.acts.set(pool, mixed, hidden);
+        layer.output.apply(gguf, pool, &ws.acts, room(&mut ws.side, values))
+    }
+
+    /// Adds a block's result in `ws.side` to `ws.hidden` and norms the sum.
+    fn add_and_norm(&self, pool: &ThreadPool, norm: &Norm, rows: usize, ws: &mut Workspace) {
+        let values = rows * self.hidden;
+        let (side, hidden) = (&mut ws.side[..values], &mut ws.hidden[..values]);
+        add_assign(side, hidden);
+        self.norm(pool, norm, side, hidden);
     }
 
     fn norm(&self, pool: &ThreadPool, norm: &Norm, x: &[f32], out: &mut [f32]) {

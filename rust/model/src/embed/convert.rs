@@ -273,8 +273,7 @@ fn encode(tensor: &Planned, values: &[f32], out: &mut Vec<u8>) -> Result<()> {
         Format::F16 => out.extend(values.iter().flat_map(|&value| f16::from_f32(value).to_le_bytes())),
         Format::Q8_0 => {
             out.resize(values.len() / Format::Q8_0.block_len() * Format::Q8_0.block_bytes(), 0);
-            quantize_q8_0(values, out)
-                .map_err(|e| Error::InvalidArgument(format!("tensor {}: {e}", tensor.name)))?;
+            quantize_q8_0(values, out).map_err(|e| Error::InvalidArgument(format!("tensor {}: {e}", tensor.name)))?;
         }
         _ => out.extend(values.iter().flat_map(|value| value.to_le_bytes())),
     }

@@ -65,15 +65,17 @@ enum Encoder {
 
 /// A memory-mapped embedding model.
 ///
-/// It is `Send` and `Sync`; calls from several threads take turns batch by batch, so a query waits for at most one
-/// batch of passages. Weights stay in the map; the heap holds the vocabulary, norms and the buffers of one batch.
+/// It is `Send` and `Sync`. Queries take turns with each other, passages batch by batch with other passages; a query
+/// that comes while passages are embedded shares the threads with them kernel by kernel instead of waiting. Weights
+/// stay in the map; the heap holds the vocabulary, norms and the buffers of one batch.
 pub struct Embedder {
     gguf: Gguf,
     tokenizer: Tokenizer,
     encoder: Encoder,
     head: Head,
     pool: ThreadPool,
-    workspace: Mutex<Workspace>,
+    for_queries: Mutex<Workspace>,
+    for_passages: Mutex<Workspace>,
     start: u32,
     end: u32,
     query_prefix: String,
@@ -141,12 +143,10 @@ impl Embedder {
         if entries > vocabulary {
             return Err(damaged(&gguf, format!("{entries} tokens for a table of {vocabulary} rows")));
         }
-        let special = |keys: [&str; 2]| -> Result<u32> {
-            let id = keys.iter().find_map(|name| gguf.u32(&format!("tokenizer.ggml.{name}_token_id")));
-            id.filter(|&id| (id as usize) < vocabulary)
-                .ok_or_else(|| damaged(&gguf, format!("no {} token", keys[0])))
+        let inside = |id: Option<u32>| id.filter(|&id| (id as usize) < vocabulary);
+        let (Some(start), Some(end)) = (inside(tokenizer.bos()), inside(tokenizer.eos())) else {
+            return Err(damaged(&gguf, "no start or end token".to_owned()));
         };
-        let (start, end) = (special(["cls", "bos"])?, special(["seperator", "eos"])?);
         let query_prefix = gguf.require_str(key::QUERY_PREFIX)?.to_owned();
         let document_prefix = gguf.require_str(key::DOCUMENT_PREFIX)?.to_owned();
         Ok(Self {
@@ -155,7 +155,8 @@ impl Embedder {
             encoder,
             head,
             pool: ThreadPool::new(options.threads.max(1)),
-            workspace: Mutex::new(Workspace::default()),
+            for_queries: Mutex::default(),
+            for_passages: Mutex::default(),
             start,
             end,
             query_prefix,
@@ -199,7 +200,7 @@ impl Embedder {
         let (tokens, _) = self.sequence(&[self.query_prefix.as_str(), text].concat())?;
         let mut packed = Packed::default();
         packed.push(&tokens);
-        let mut vectors = self.forward(&packed, cancel)?;
+        let mut vectors = self.forward(&self.for_queries, &packed, cancel)?;
         vectors.pop().ok_or_else(|| Error::InvalidArgument("an empty batch".to_owned()))
     }
 
@@ -254,7 +255,7 @@ impl Embedder {
                 for &index in &batch {
                     packed.push(&sequences[index]);
                 }
-                for (&index, vector) in batch.iter().zip(self.forward(&packed, cancel)?) {
+                for (&index, vector) in batch.iter().zip(self.forward(&self.for_passages, &packed, cancel)?) {
                     out.vectors[first + index] = vector;
                 }
                 done += batch.len();
@@ -299,9 +300,9 @@ impl Embedder {
         Ok((tokens, kept < body.len()))
     }
 
-    fn forward(&self, batch: &Packed, cancel: &CancelToken) -> Result<Vec<Vec<f32>>> {
+    fn forward(&self, workspace: &Mutex<Workspace>, batch: &Packed, cancel: &CancelToken) -> Result<Vec<Vec<f32>>> {
         cancel.check()?;
-        let mut guard = self.workspace.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut guard = workspace.lock().unwrap_or_else(PoisonError::into_inner);
         let ws = &mut *guard;
         match &self.encoder {
             Encoder::Bert(bert) => bert.forward(&self.gguf, &self.pool, batch, ws, cancel)?,

@@ -14,7 +14,7 @@ use crate::gguf::Gguf;
 use super::ARCHITECTURE_GEMMA;
 use super::batch::Packed;
 use super::weights::{Linear, check_matrix, damaged, positive, size, vector};
-use super::workspace::Workspace;
+use super::workspace::{Workspace, room};
 
 const TOKEN_TABLE: &str = "token_embd.weight";
 
@@ -122,7 +122,7 @@ impl Gemma {
         })
     }
 
-    /// Leaves the normed last layer's `(rows, hidden)` in `ws.hidden`. Tokens are below `vocabulary`, sequences of any
+    /// Leaves the normed last layer's `(rows, hidden)` at the beginning of `ws.hidden`. Tokens are below `vocabulary`, sequences of any
     /// length.
     pub(super) fn forward(
         &self,
@@ -135,23 +135,24 @@ impl Gemma {
         let hidden = self.hidden;
         let rows = batch.tokens().len();
         let table = gguf.require_tensor(TOKEN_TABLE)?.matrix()?;
-        ws.hidden.resize(rows * hidden, 0.0);
-        ws.side.resize(rows * hidden, 0.0);
-        for (row, &token) in ws.hidden.chunks_exact_mut(hidden).zip(batch.tokens()) {
+        let stream = room(&mut ws.hidden, rows * hidden);
+        for (row, &token) in stream.chunks_exact_mut(hidden).zip(batch.tokens()) {
             table.dequantize_row(token as usize, row);
         }
-        scale(&mut ws.hidden, (hidden as f32).sqrt());
+        scale(stream, (hidden as f32).sqrt());
         if ws.ropes.is_empty() {
-            ws.ropes = [self.theta, self.windowed_theta].map(|theta| RopeTable::new(self.head_dim, theta, 1.0, None)).into();
+            ws.ropes =
+                [self.theta, self.windowed_theta].map(|theta| RopeTable::new(self.head_dim, theta, 1.0, None)).into();
         }
         let longest = batch.sequences().map(|range| range.len()).max().unwrap_or(0);
         ws.ropes.iter_mut().for_each(|rope| rope.ensure(longest));
         for layer in &self.layers {
             cancel.check()?;
             self.attention(layer, gguf, pool, batch, ws)?;
-            self.feed_forward(layer, gguf, pool, ws)?;
+            self.feed_forward(layer, gguf, pool, rows, ws)?;
         }
-        rms_norm(pool, &ws.hidden, &self.final_norm, self.eps, &mut ws.side);
+        let values = rows * hidden;
+        rms_norm(pool, &ws.hidden[..values], &self.final_norm, self.eps, room(&mut ws.side, values));
         std::mem::swap(&mut ws.hidden, &mut ws.side);
         Ok(())
     }
@@ -167,65 +168,69 @@ impl Gemma {
         let (heads, kv_heads, head_dim) = (self.heads, self.kv_heads, self.head_dim);
         let (q_width, kv_width) = (heads * head_dim, kv_heads * head_dim);
         let rows = batch.tokens().len();
-        rms_norm(pool, &ws.hidden, &layer.input_norm, self.eps, &mut ws.side);
-        ws.acts.set(pool, &ws.side, self.hidden);
-        ws.mixed.resize(rows * q_width, 0.0);
-        ws.q.resize(rows * q_width, 0.0);
-        ws.gate.resize(rows * kv_width, 0.0);
-        ws.k.resize(rows * kv_width, 0.0);
-        ws.v.resize(rows * kv_width, 0.0);
-        // Raw queries and keys go to buffers that are free at this point; the norms write the final ones.
+        let values = rows * self.hidden;
+        let stream = &mut ws.hidden[..values];
+        let side = room(&mut ws.side, values);
+        let [q, raw_q] = [&mut ws.q, &mut ws.mixed].map(|buffer| room(buffer, rows * q_width));
+        let [k, v, raw_k] = [&mut ws.k, &mut ws.v, &mut ws.gate].map(|buffer| room(buffer, rows * kv_width));
+        rms_norm(pool, stream, &layer.input_norm, self.eps, side);
+        ws.acts.set(pool, side, self.hidden);
         matmul_group(
             pool,
             &mut [
-                (layer.q.matrix(gguf)?, &mut ws.mixed[..]),
-                (layer.k.matrix(gguf)?, &mut ws.gate[..]),
-                (layer.v.matrix(gguf)?, &mut ws.v[..]),
+                (layer.q.matrix(gguf)?, &mut raw_q[..]),
+                (layer.k.matrix(gguf)?, &mut raw_k[..]),
+                (layer.v.matrix(gguf)?, &mut v[..]),
             ],
             &ws.acts,
         );
-        rms_norm(pool, &ws.mixed, &layer.q_norm, self.eps, &mut ws.q);
-        rms_norm(pool, &ws.gate, &layer.k_norm, self.eps, &mut ws.k);
-        let (rope, reach) =
-            if layer.windowed { (&ws.ropes[1], Some(self.reach)) } else { (&ws.ropes[0], None) };
+        rms_norm(pool, raw_q, &layer.q_norm, self.eps, q);
+        rms_norm(pool, raw_k, &layer.k_norm, self.eps, k);
+        let (rope, reach) = if layer.windowed { (&ws.ropes[1], Some(self.reach)) } else { (&ws.ropes[0], None) };
         let scale = 1.0 / (head_dim as f32).sqrt();
+        let mixed = raw_q; // free again
         for range in batch.sequences() {
             let at_q = range.start * q_width..range.end * q_width;
             let at_kv = range.start * kv_width..range.end * kv_width;
-            let (q, k, v) = (&mut ws.q[at_q.clone()], &mut ws.k[at_kv.clone()], &ws.v[at_kv]);
+            let (q, k, v) = (&mut q[at_q.clone()], &mut k[at_kv.clone()], &v[at_kv]);
             rope.apply(RopeStyle::Neox, q, heads, head_dim, 0);
             rope.apply(RopeStyle::Neox, k, kv_heads, head_dim, 0);
-            let out = &mut ws.mixed[at_q];
-            attend_full(pool, q, k, v, range.len(), heads, kv_heads, head_dim, reach, scale, out);
+            attend_full(pool, q, k, v, range.len(), heads, kv_heads, head_dim, reach, scale, &mut mixed[at_q]);
         }
-        ws.acts.set(pool, &ws.mixed, q_width);
-        // `q` has at least as many values as it needs and is free again.
-        layer.output.apply(gguf, pool, &ws.acts, &mut ws.q)?;
-        rms_norm(pool, &ws.q, &layer.attention_norm, self.eps, &mut ws.side);
-        add_assign(&mut ws.hidden, &ws.side);
+        ws.acts.set(pool, mixed, q_width);
+        let result = room(&mut ws.up, values);
+        layer.output.apply(gguf, pool, &ws.acts, result)?;
+        rms_norm(pool, result, &layer.attention_norm, self.eps, side);
+        add_assign(stream, side);
         Ok(())
     }
 
-    fn feed_forward(&self, layer: &Layer, gguf: &Gguf, pool: &ThreadPool, ws: &mut Workspace) -> Result<()> {
-        rms_norm(pool, &ws.hidden, &layer.feed_forward_norm, self.eps, &mut ws.side);
-        ws.acts.set(pool, &ws.side, self.hidden);
-        let width = ws.acts.rows() * layer.up.outputs;
-        for buffer in [&mut ws.gate, &mut ws.up, &mut ws.mixed] {
-            buffer.resize(width, 0.0);
-        }
+    fn feed_forward(
+        &self,
+        layer: &Layer,
+        gguf: &Gguf,
+        pool: &ThreadPool,
+        rows: usize,
+        ws: &mut Workspace,
+    ) -> Result<()> {
+        let values = rows * self.hidden;
+        let stream = &mut ws.hidden[..values];
+        let side = room(&mut ws.side, values);
+        let width = layer.up.outputs;
+        let [gate, up, mixed] = [&mut ws.gate, &mut ws.up, &mut ws.mixed].map(|buffer| room(buffer, rows * width));
+        rms_norm(pool, stream, &layer.feed_forward_norm, self.eps, side);
+        ws.acts.set(pool, side, self.hidden);
         matmul_group(
             pool,
-            &mut [
-                (layer.gate.matrix(gguf)?, &mut ws.gate[..]),
-                (layer.up.matrix(gguf)?, &mut ws.up[..]),
-            ],
+            &mut [(layer.gate.matrix(gguf)?, &mut gate[..]), (layer.up.matrix(gguf)?, &mut up[..])],
             &ws.acts,
         );
-        gelu_tanh_mul(pool, &ws.gate, &ws.up, &mut ws.mixed);
-        ws.acts.set(pool, &ws.mixed, layer.up.outputs);
-        layer.down.apply(gguf, pool, &ws.acts, &mut ws.q)?;
-        rms_norm(pool, &ws.q, &layer.output_norm, self.eps, &mut ws.side);
-        add_assign(&mut ws.hidden, &ws.side);
+        gelu_tanh_mul(pool, gate, up, mixed);
+        ws.acts.set(pool, mixed, width);
+        let result = room(&mut ws.q, values);
+        layer.down.apply(gguf, pool, &ws.acts, result)?;
+        rms_norm(pool, result, &layer.output_norm, self.eps, side);
+        add_assign(stream, side);
         Ok(())
     }
 }

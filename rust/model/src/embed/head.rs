@@ -61,6 +61,8 @@ impl Head {
         let mut next = Vec::new();
         for layer in &self.dense {
             acts.set(pool, &pooled, width);
+            next.clear();
+            next.resize(batch.len() * layer.outputs, 0.0);
             layer.apply(gguf, pool, acts, &mut next)?;
             std::mem::swap(&mut pooled, &mut next);
             width = layer.outputs;

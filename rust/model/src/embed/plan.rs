@@ -63,7 +63,13 @@ pub(super) fn plan(source: &Source, files: &[TensorSource], precision: Precision
 impl Plan<'_> {
     fn bert(&mut self, shape: &BertShape) -> Result<()> {
         let BertShape { hidden, feed_forward, .. } = *shape;
-        self.table("token_embd.weight", "embeddings.word_embeddings.weight", (shape.vocabulary, hidden), 0, Role::Matrix)?;
+        self.table(
+            "token_embd.weight",
+            "embeddings.word_embeddings.weight",
+            (shape.vocabulary, hidden),
+            0,
+            Role::Matrix,
+        )?;
         self.table(
             "position_embd.weight",
             "embeddings.position_embeddings.weight",
@@ -94,7 +100,11 @@ impl Plan<'_> {
                 self.matrix(0, &format!("{to_name}.weight"), &format!("{from_name}.weight"), outputs, inputs)?;
                 self.vector(0, &format!("{to_name}.bias"), &format!("{from_name}.bias"), outputs, 0.0)?;
             }
-            self.weight_and_bias(&format!("{to}.attn_output_norm"), &format!("{from}.attention.output.LayerNorm"), hidden)?;
+            self.weight_and_bias(
+                &format!("{to}.attn_output_norm"),
+                &format!("{from}.attention.output.LayerNorm"),
+                hidden,
+            )?;
             self.weight_and_bias(&format!("{to}.layer_output_norm"), &format!("{from}.output.LayerNorm"), hidden)?;
         }
         Ok(())
@@ -162,7 +172,14 @@ impl Plan<'_> {
         Ok(())
     }
 
-    fn table(&mut self, name: &str, from: &str, (rows, cols): (usize, usize), skip_rows: usize, role: Role) -> Result<()> {
+    fn table(
+        &mut self,
+        name: &str,
+        from: &str,
+        (rows, cols): (usize, usize),
+        skip_rows: usize,
+        role: Role,
+    ) -> Result<()> {
         let source = self.files[0].require(from, &[rows + skip_rows, cols])?.clone();
         let format = if role == Role::Matrix { self.precision.format(cols) } else { Format::F32 };
         self.push_matrix(name, 0, source, (rows, cols), skip_rows, format);

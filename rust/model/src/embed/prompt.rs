@@ -26,8 +26,11 @@ impl Prompts {
             query: find(&["query", "Retrieval-query", "s2p_query", "retrieval.query"]),
             // EmbeddingGemma's documented form is `title: {title | "none"} | text: {content}`; its configuration
             // holds only the untitled case.
-            document: find(&["document", "passage", "Retrieval-document", "retrieval.passage"])
-                .replacen("title: none |", "title: {title|none} |", 1),
+            document: find(&["document", "passage", "Retrieval-document", "retrieval.passage"]).replacen(
+                "title: none |",
+                "title: {title|none} |",
+                1,
+            ),
         }
     }
 }

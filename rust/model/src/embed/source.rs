@@ -196,8 +196,7 @@ struct ModuleEntry {
 }
 
 fn read_modules(dir: &Path) -> Result<Modules> {
-    let mut modules =
-        Modules { transformer: dir.to_owned(), pooling: None, dense: Vec::new(), normalize: false };
+    let mut modules = Modules { transformer: dir.to_owned(), pooling: None, dense: Vec::new(), normalize: false };
     let path = dir.join("modules.json");
     if !path.exists() {
         // A bare transformers folder: mean pooling, normalised, which is what sentence-transformers itself assumes
@@ -209,8 +208,8 @@ fn read_modules(dir: &Path) -> Result<Modules> {
     }
     let entries: Vec<ModuleEntry> = read_json(&path)?;
     for entry in entries {
-        let inside = entry.path.is_empty()
-            || Path::new(&entry.path).file_name().is_some_and(|name| name == entry.path.as_str());
+        let inside =
+            entry.path.is_empty() || Path::new(&entry.path).file_name().is_some_and(|name| name == entry.path.as_str());
         if !inside {
             return Err(damaged(&path, "a module path that leaves the folder"));
         }
@@ -239,9 +238,7 @@ fn read_pooling(path: &Path) -> Result<(Pooling, bool)> {
     if on("pooling_mode_lasttoken")? {
         found.push(Pooling::Last);
     }
-    for other in
-        ["pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens"]
-    {
+    for other in ["pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens"] {
         if on(other)? {
             return Err(unsupported(path, "pooling", other));
         }

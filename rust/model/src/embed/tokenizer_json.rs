@@ -141,9 +141,10 @@ mod tests {
         .unwrap();
         assert!(matches!(&bpe.model.vocab, Vocab::Ids(ids) if ids.len() == 3));
         assert!(bpe.model.merges.iter().all(|merge| merge.0 == "ab"));
-        let unigram: TokenizerJson =
-            serde_json::from_str(r#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["x", -2.5]]}}"#)
-                .unwrap();
+        let unigram: TokenizerJson = serde_json::from_str(
+            r#"{"model": {"type": "Unigram", "unk_id": 0, "vocab": [["<unk>", 0.0], ["x", -2.5]]}}"#,
+        )
+        .unwrap();
         assert!(matches!(&unigram.model.vocab, Vocab::Scores(scores) if scores[1].1 == -2.5));
     }
 }

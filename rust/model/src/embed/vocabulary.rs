@@ -11,8 +11,8 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 
-use crate::gguf::GgufWriter;
 use crate::Result;
+use crate::gguf::GgufWriter;
 
 use super::base64;
 use super::sentencepiece::{Piece, PieceModel, SentencePieceModel};
@@ -113,8 +113,7 @@ impl Vocabulary {
     }
 
     fn from_vocab_txt(path: &Path, source: &Source) -> Result<Self> {
-        let text = String::from_utf8(read_bounded(path, MAX_VOCAB_FILE)?)
-            .map_err(|_| damaged(path, "not UTF-8"))?;
+        let text = String::from_utf8(read_bounded(path, MAX_VOCAB_FILE)?).map_err(|_| damaged(path, "not UTF-8"))?;
         let config_path = source.transformer_dir.join("tokenizer_config.json");
         let (lowercase, strip_accents) = if config_path.exists() {
             let config = Fields::read(&config_path)?;
@@ -167,12 +166,20 @@ impl Vocabulary {
                 self.special.push((key, id));
             }
         }
-        let has = |key: &str| self.special.iter().any(|(found, _)| *found == key);
-        let (start, end) = match self.kind {
-            Kind::WordPiece { .. } => ("cls", "seperator"),
-            _ => ("bos", "eos"),
+        let find = |special: &[(&'static str, u32)], key: &str| {
+            special.iter().find(|(found, _)| *found == key).map(|(_, id)| *id)
         };
-        if !has(start) || !has(end) || !has("unknown") {
+        if matches!(self.kind, Kind::WordPiece { .. }) {
+            // llama.cpp has BERT's start and end under the general names.
+            for (general, bert) in [("bos", "cls"), ("eos", "seperator")] {
+                if find(&self.special, general).is_none()
+                    && let Some(id) = find(&self.special, bert)
+                {
+                    self.special.push((general, id));
+                }
+            }
+        }
+        if ["bos", "eos", "unknown"].iter().any(|key| find(&self.special, key).is_none()) {
             return Err(damaged(dir, "the vocabulary lacks its start, end or unknown token"));
         }
         Ok(())
@@ -217,9 +224,6 @@ impl Vocabulary {
         // All these embedders put a start and an end token around a text.
         out.put("tokenizer.ggml.add_bos_token", true)?;
         out.put("tokenizer.ggml.add_eos_token", true)?;
-        if matches!(self.kind, Kind::WordPiece { .. }) {
-            out.put("tokenizer.ggml.add_sep_token", true)?;
-        }
         Ok(())
     }
 }

@@ -1,6 +1,6 @@
 //! Tensors of an embedder's file, checked once at opening and then looked up by name in the map.
 
-use lorekit_kernels::{Matrix, ThreadPool, matmul};
+use lorekit_kernels::{Activations, Matrix, ThreadPool, matmul};
 
 use crate::gguf::Gguf;
 use crate::{Error, Result};
@@ -32,15 +32,8 @@ impl Linear {
         gguf.require_tensor(&self.name)?.matrix()
     }
 
-    /// `out = x Wᵀ + b` for the rows in `x`; `out` is resized.
-    pub(super) fn apply(
-        &self,
-        gguf: &Gguf,
-        pool: &ThreadPool,
-        x: &lorekit_kernels::Activations,
-        out: &mut Vec<f32>,
-    ) -> Result<()> {
-        out.resize(x.rows() * self.outputs, 0.0);
+    /// `out = x Wᵀ + b` for the rows in `x`; `out` is `(x.rows(), outputs)`.
+    pub(super) fn apply(&self, gguf: &Gguf, pool: &ThreadPool, x: &Activations, out: &mut [f32]) -> Result<()> {
         matmul(pool, self.matrix(gguf)?, x, out);
         self.add_bias(out);
         Ok(())

@@ -2,7 +2,8 @@
 
 use lorekit_kernels::{Activations, RopeTable};
 
-/// Row-major activations of the batch in work. Each forward pass sizes what it uses.
+/// Row-major activations of the batch in work. Buffers only grow (see [`room`]); what a forward pass does not write
+/// holds values of an earlier one.
 #[derive(Default)]
 pub(super) struct Workspace {
     /// `(rows, hidden)`: the residual stream, and the result.
@@ -28,6 +29,15 @@ impl Workspace {
             *self = Self::default();
         }
     }
+}
+
+/// The first `len` values of a buffer, which is made longer when needed. Their content is anything: growing and
+/// shrinking a `Vec` would write zeros each time.
+pub(super) fn room(buffer: &mut Vec<f32>, len: usize) -> &mut [f32] {
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    &mut buffer[..len]
 }
 
 /// Adds `bias` to each row.
