@@ -1,4 +1,5 @@
 //! Converting is a function of the source's bytes; sources and model files that are wrong give typed errors.
+#![allow(clippy::unwrap_used)]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -99,6 +100,19 @@ fn configurations_that_make_no_sense_are_damaged() {
     ] {
         let result = with_edit("tiny_bert", file, from, to);
         assert!(matches!(result, Err(Error::Damaged { .. })), "{file}: {to}: {:?}", result.err());
+    }
+}
+
+#[test]
+fn a_gemma_configuration_with_zeros_is_an_error() {
+    for key in ["num_key_value_heads", "head_dim", "num_attention_heads", "sliding_window", "vocab_size"] {
+        let folder = copy_of("tiny_gemma");
+        let path = folder.path().join("config.json");
+        let mut config: serde_json::Value = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+        config[key] = 0.into();
+        fs::write(&path, config.to_string()).unwrap();
+        let error = converted(folder.path(), Precision::F32).unwrap_err();
+        assert!(matches!(error, Error::Damaged { .. } | Error::Unsupported { .. }), "{key}: {error}");
     }
 }
 

@@ -1,5 +1,6 @@
 //! The committed tiny models (`reference/make_embeddings.py --tiny`): every architecture, tokenizer, pooling and element
 //! type that the converter takes, against sentence-transformers, on every machine.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,7 @@
 //! Vectors of real models against sentence-transformers (float32, CPU), see `reference/make_embeddings.py`.
 //!
 //! Needs the models' folders; a test whose model is absent says so and passes.
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
 
 use std::path::{Path, PathBuf};
 

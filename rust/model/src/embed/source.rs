@@ -293,7 +293,7 @@ fn read_bert(config: &Fields, roberta: bool) -> Result<BertShape> {
         token_types: config.size_or("type_vocab_size", 2, MAX_DIM)?,
         layer_norm_eps: config.positive("layer_norm_eps", 1e-12)?,
     };
-    if shape.hidden % shape.heads != 0 || shape.positions == 0 {
+    if !shape.hidden.is_multiple_of(shape.heads) || shape.positions == 0 {
         return Err(damaged(&config.path, "hidden_size, num_attention_heads and positions do not fit together"));
     }
     Ok(shape)
@@ -346,7 +346,10 @@ fn read_gemma(config: &Fields) -> Result<GemmaShape> {
         window: config.size("sliding_window", MAX_DIM)?,
         windowed,
     };
-    if shape.windowed.len() != layers || shape.heads % shape.kv_heads != 0 || shape.head_dim % 2 != 0 {
+    if shape.windowed.len() != layers
+        || !shape.heads.is_multiple_of(shape.kv_heads)
+        || !shape.head_dim.is_multiple_of(2)
+    {
         return Err(damaged(path, "layer_types, num_key_value_heads or head_dim do not fit the rest"));
     }
     Ok(shape)
@@ -379,7 +382,7 @@ impl Fields {
         }
     }
 
-    /// A whole number, at least 1 (`pad_token_id` and the like: at least 0 by [`Self::size_or`]'s default path too).
+    /// A whole number, at least 1.
     fn size(&self, key: &str, max: u64) -> Result<usize> {
         match self.optional_size(key, max)? {
             Some(size) if size > 0 => Ok(size),
