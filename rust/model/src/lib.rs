@@ -1,6 +1,9 @@
 //! GGUF models: tokenizer, chat template, transformer, LoRA, sampling, embedders.
 
+#![cfg_attr(test, allow(clippy::unwrap_used))]
+
 mod causal;
+mod chat;
 mod detokenize;
 pub mod embed;
 mod error;
@@ -13,6 +16,7 @@ mod tokenizer;
 pub use causal::{
     Activation, Architecture, BackendChoice, Description, KvSnapshot, LanguageModel, LoadOptions, ModelInfo, Rope, Session,
 };
+pub use chat::{ChatTemplate, Date, Message, Piece, RenderOptions, Role, encode_chat};
 pub use detokenize::Detokenizer;
 pub use error::{Error, Result};
 pub use generate::{FinishReason, GenerateOptions, Generator, StopOutcome, StopSequences};
