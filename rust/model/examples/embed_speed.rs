@@ -1,4 +1,4 @@
-//! Times an embedder: opening, one query, a thousand-token-a-time stream of passages; and its memory (Linux).
+//! Times an embedder: opening, one query, a stream of passages; and its memory (Linux).
 //!
 //!     cargo run -p lorekit-model --example embed_speed -- MODEL.gguf [THREADS] [PASSAGES]
 

@@ -131,6 +131,35 @@ fn a_vocabulary_in_plain_text_tokenizes_alike() {
 }
 
 #[test]
+fn folders_as_newer_sentence_transformers_write_them_mean_the_same() {
+    let folder = without("tiny_bert", &["sentence_bert_config.json"]);
+    let write = |file: &str, text: &str| std::fs::write(folder.path().join(file), text).unwrap();
+    write("1_Pooling/config.json", r#"{"embedding_dimension": 32, "pooling_mode": "cls", "include_prompt": true}"#);
+    write("sentence_bert_config.json", r#"{"transformer_task": "feature-extraction"}"#);
+    let modules = std::fs::read_to_string(folder.path().join("modules.json")).unwrap();
+    let newer = modules
+        .replace("models.Transformer", "base.modules.transformer.Transformer")
+        .replace("models.Pooling", "sentence_transformer.modules.pooling.Pooling");
+    write("modules.json", &newer);
+    let older = Converted::new(&reference_folder().join("tiny_bert"), Precision::F32);
+    let newer = Converted::new(folder.path(), Precision::F32);
+    assert!(std::fs::read(older.path()).unwrap() == std::fs::read(newer.path()).unwrap());
+}
+
+#[test]
+fn a_file_without_our_keys_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("m.gguf");
+    let mut writer = lorekit_model::GgufWriter::new();
+    writer.put("general.architecture", "bert").unwrap();
+    writer.write(&path, []).unwrap();
+    match Embedder::open(&path, &EmbedderOptions::default()) {
+        Err(lorekit_model::Error::Unsupported { what, .. }) => assert_eq!(what, "embedder file"),
+        other => panic!("{:?}", other.err()),
+    }
+}
+
+#[test]
 fn long_texts_are_cut_at_the_limit_and_named() {
     let embedder = tiny("tiny_xlmr", Precision::F32).open();
     assert_eq!(embedder.max_tokens(), 128);

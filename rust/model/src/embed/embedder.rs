@@ -96,12 +96,14 @@ impl Embedder {
     /// [`Error::InvalidArgument`] for options the model cannot meet.
     pub fn open(path: &Path, options: &EmbedderOptions) -> Result<Self> {
         let gguf = Gguf::open(path)?;
-        let version = gguf.u32(key::FORMAT).unwrap_or(0);
-        if version != key::FORMAT_VERSION {
+        let version = gguf.u32(key::FORMAT);
+        if version != Some(key::FORMAT_VERSION) {
+            // A llama.cpp embedder does not say which prompts it wants; guessing would give wrong vectors silently.
+            let missing = || "no lorekit.embed keys; convert it from its source folder".to_owned();
             return Err(Error::Unsupported {
                 path: path.to_owned(),
-                what: key::FORMAT.to_owned(),
-                found: version.to_string(),
+                what: "embedder file".to_owned(),
+                found: version.map_or_else(missing, |version| format!("{} {version}", key::FORMAT)),
             });
         }
         let architecture = gguf.architecture();

@@ -156,7 +156,11 @@ impl Source {
             }
             None => (None, false),
         };
-        let max_tokens = max_seq_length.unwrap_or(positions).min(positions);
+        let max_tokens = match max_seq_length {
+            Some(limit) => limit,
+            None => tokenizer_limit(&transformer_dir)?.unwrap_or(positions),
+        }
+        .min(positions);
         if max_tokens < 4 {
             return Err(damaged(dir, format!("at most {max_tokens} tokens per text")));
         }
@@ -227,26 +231,43 @@ fn read_modules(dir: &Path) -> Result<Modules> {
 
 fn read_pooling(path: &Path) -> Result<(Pooling, bool)> {
     let fields = Fields::read(path)?;
-    let on = |name: &str| fields.flag(name, false);
     let mut found = Vec::new();
-    if on("pooling_mode_mean_tokens")? {
-        found.push(Pooling::Mean);
+    if let Some(mode) = fields.text("pooling_mode") {
+        // Newer sentence-transformers (5.7 is one): one word instead of a flag for each mode.
+        found.push(match mode {
+            "mean" => Pooling::Mean,
+            "cls" => Pooling::Cls,
+            "lasttoken" => Pooling::Last,
+            other => return Err(unsupported(path, "pooling", other)),
+        });
     }
-    if on("pooling_mode_cls_token")? {
-        found.push(Pooling::Cls);
-    }
-    if on("pooling_mode_lasttoken")? {
-        found.push(Pooling::Last);
-    }
-    for other in ["pooling_mode_max_tokens", "pooling_mode_mean_sqrt_len_tokens", "pooling_mode_weightedmean_tokens"] {
-        if on(other)? {
-            return Err(unsupported(path, "pooling", other));
+    for (flag, pooling) in [
+        ("pooling_mode_mean_tokens", Some(Pooling::Mean)),
+        ("pooling_mode_cls_token", Some(Pooling::Cls)),
+        ("pooling_mode_lasttoken", Some(Pooling::Last)),
+        ("pooling_mode_max_tokens", None),
+        ("pooling_mode_mean_sqrt_len_tokens", None),
+        ("pooling_mode_weightedmean_tokens", None),
+    ] {
+        if fields.flag(flag, false)? {
+            found.push(pooling.ok_or_else(|| unsupported(path, "pooling", flag))?);
         }
     }
     match found[..] {
         [pooling] => Ok((pooling, fields.flag("include_prompt", true)?)),
         _ => Err(unsupported(path, "pooling", format!("{} modes at once", found.len()))),
     }
+}
+
+/// `model_max_length` of the tokenizer, which counts where sentence-transformers' own file names no limit; "no limit" is
+/// written there as 10^30.
+fn tokenizer_limit(dir: &Path) -> Result<Option<usize>> {
+    let path = dir.join("tokenizer_config.json");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let limit = Fields::read(&path)?.value.get("model_max_length").and_then(Value::as_f64);
+    Ok(limit.filter(|&limit| limit >= 1.0 && limit <= MAX_DIM as f64).map(|limit| limit as usize))
 }
 
 fn read_dense(dir: &Path) -> Result<DenseModule> {
