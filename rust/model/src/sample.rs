@@ -24,7 +24,15 @@ pub struct SamplingOptions {
 
 impl Default for SamplingOptions {
     fn default() -> Self {
-        Self { temperature: 0.0, top_k: 0, top_p: 1.0, min_p: 0.0, repetition_penalty: 1.0, repetition_window: 64, seed: 0 }
+        Self {
+            temperature: 0.0,
+            top_k: 0,
+            top_p: 1.0,
+            min_p: 0.0,
+            repetition_penalty: 1.0,
+            repetition_window: 64,
+            seed: 0,
+        }
     }
 }
 
@@ -359,7 +367,8 @@ mod tests {
 
     #[test]
     fn log_probabilities_agree_with_the_exact_sum() {
-        let logits: Vec<f32> = (0..1_003).map(|i| 12.0 * (i as f32 * 1.7).sin() - 40.0 * f32::from(i % 7 == 0)).collect();
+        let logits: Vec<f32> =
+            (0..1_003).map(|i| 12.0 * (i as f32 * 1.7).sin() - 40.0 * f32::from(i % 7 == 0)).collect();
         let exact: f64 = logits.iter().map(|l| f64::from(*l).exp()).sum::<f64>().ln();
         for token in [0u32, 1, 500, 1_002] {
             let error = f64::from(log_probability(&logits, token)) - (f64::from(logits[token as usize]) - exact);

@@ -85,8 +85,11 @@ fn pieces_change_the_portable_path_by_no_more_than_rounding() {
 #[test]
 fn a_reused_prefix_equals_a_fresh_one() {
     let cancel = CancelToken::new();
-    let (shared, first, second) =
-        (random_tokens(3, 21, VOCABULARY_SIZE), random_tokens(4, 9, VOCABULARY_SIZE), random_tokens(5, 13, VOCABULARY_SIZE));
+    let (shared, first, second) = (
+        random_tokens(3, 21, VOCABULARY_SIZE),
+        random_tokens(4, 9, VOCABULARY_SIZE),
+        random_tokens(5, 13, VOCABULARY_SIZE),
+    );
     for architecture in TinyArchitecture::ALL {
         let model = tiny(architecture, &cpu());
         let mut session = model.new_session(64).unwrap();

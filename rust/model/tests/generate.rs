@@ -20,7 +20,12 @@ fn options(max_tokens: usize, stop_tokens: &[u32]) -> GenerateOptions {
 }
 
 /// The tokens a fresh session generates behind the prompt, and why it ended.
-fn run(model: &Arc<LanguageModel>, capacity: usize, sampling: &SamplingOptions, options: GenerateOptions) -> (Vec<u32>, Option<FinishReason>) {
+fn run(
+    model: &Arc<LanguageModel>,
+    capacity: usize,
+    sampling: &SamplingOptions,
+    options: GenerateOptions,
+) -> (Vec<u32>, Option<FinishReason>) {
     let mut session = model.new_session(capacity).unwrap();
     session.prefill(&PROMPT, None, &CancelToken::new()).unwrap();
     let mut sampler = Sampler::new(sampling.clone()).unwrap();

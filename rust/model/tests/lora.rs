@@ -28,7 +28,8 @@ fn merged(base: TinyModel, parts: &[(TinyAdapter, f32)]) -> Vec<u8> {
                 let scale = if adapter.alpha == 0.0 { 1.0 } else { adapter.alpha / rank as f32 } * strength;
                 for (i, value) in values.iter_mut().enumerate() {
                     let (row, column) = (i / columns, i % columns);
-                    let sum: f64 = (0..rank).map(|k| f64::from(b[row * rank + k]) * f64::from(a[k * columns + column])).sum();
+                    let sum: f64 =
+                        (0..rank).map(|k| f64::from(b[row * rank + k]) * f64::from(a[k * columns + column])).sum();
                     *value = (f64::from(*value) + f64::from(scale) * sum) as f32;
                 }
             }
@@ -97,7 +98,8 @@ fn adapters_do_what_peft_and_llama_cpp_make_of_them() {
         let json = reference_json(&format!("lora/{family}.json"));
         for kind in ["f32", "q8_0"] {
             for options in both() {
-                let model = LanguageModel::open(&reference(&format!("lora/tiny-{family}.{kind}.gguf")), &options).unwrap();
+                let model =
+                    LanguageModel::open(&reference(&format!("lora/tiny-{family}.{kind}.gguf")), &options).unwrap();
                 for name in ["base", "all", "qv"] {
                     let set = (name != "base").then(|| {
                         let path = reference(&format!("lora/{family}-{name}.gguf"));
@@ -127,7 +129,8 @@ fn adapters_with_f16_numbers_are_read() {
     let half = TinyAdapter { format: TensorFormat::F16, ..full };
     let [full, half] = [full, half].map(|tiny| AdapterSet::single(adapter(&tiny, &model)));
     assert_ne!(full.id(), half.id());
-    let difference = max_difference(&all_logits(&model, &tokens, Some(&full)), &all_logits(&model, &tokens, Some(&half)));
+    let difference =
+        max_difference(&all_logits(&model, &tokens, Some(&full)), &all_logits(&model, &tokens, Some(&half)));
     // A and B rounded to 11 bits.
     assert!(difference > 0.0 && difference < 0.05, "{difference}");
 }
@@ -153,7 +156,11 @@ fn a_cache_belongs_to_the_adapters_it_was_computed_with() {
     session.prefill(&[5], Some(&set), &cancel).unwrap();
     let none = AdapterSet::default();
     session.truncate(0);
-    assert_eq!(bits(session.prefill(&[1, 2, 3, 4], Some(&none), &cancel).unwrap()), bits(&plain), "no adapters is none");
+    assert_eq!(
+        bits(session.prefill(&[1, 2, 3, 4], Some(&none), &cancel).unwrap()),
+        bits(&plain),
+        "no adapters is none"
+    );
 }
 
 #[test]
@@ -192,7 +199,8 @@ fn adapters_that_do_not_fit_say_where() {
     has(mismatch(pair("output.weight", 64, 2, 2, 64)), "output.weight");
     has(mismatch(with(&|f| f.tensor("output.weight.lora_a", &[64, 2], f32, &[0.5; 128]))), "only one of A and B");
     has(mismatch(with(&|f| f.tensor("output.weight", &[64], f32, &[0.5; 64]))), "no part of a low-rank pair");
-    let wild = AdapterPart { base: "output.weight".to_owned(), rank: 1, a: vec![f32::NAN; 64], b: vec![0.0; VOCABULARY_SIZE] };
+    let wild =
+        AdapterPart { base: "output.weight".to_owned(), rank: 1, a: vec![f32::NAN; 64], b: vec![0.0; VOCABULARY_SIZE] };
     assert!(matches!(Adapter::from_parts("wild", 1.0, vec![wild], &model), Err(Error::AdapterMismatch { .. })));
 
     let other = from_bytes(&TinyModel::f32(architecture, 5).to_gguf(), &cpu());

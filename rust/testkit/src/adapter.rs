@@ -24,36 +24,19 @@ pub struct TinyAdapter {
 impl TinyAdapter {
     /// An adapter of rank 4 and alpha 8, in 32-bit floats.
     pub fn new(architecture: TinyArchitecture, seed: u64) -> Self {
-        Self {
-            architecture,
-            rank: 4,
-            alpha: 8.0,
-            zero_b: false,
-            format: TensorFormat::F32,
-            seed,
-        }
+        Self { architecture, rank: 4, alpha: 8.0, zero_b: false, format: TensorFormat::F32, seed }
     }
 
     /// The linear layers it adapts: base tensor, then its shape in GGUF order (columns first).
     pub fn targets(&self) -> Vec<(String, Vec<usize>)> {
         let model = TinyModel::f32(self.architecture, 0);
-        model
-            .tensors()
-            .into_iter()
-            .filter(|(name, shape)| name.starts_with("blk.") && shape.len() == 2)
-            .collect()
+        model.tensors().into_iter().filter(|(name, shape)| name.starts_with("blk.") && shape.len() == 2).collect()
     }
 
     /// A of one layer, `rank` rows of the layer's columns.
     pub fn a(&self, base: &str, columns: usize) -> Vec<f32> {
         let name = format!("{base}.lora_a");
-        uniform(
-            self.seed,
-            &name,
-            self.rank * columns,
-            0.0,
-            1.0 / (columns as f32).sqrt(),
-        )
+        uniform(self.seed, &name, self.rank * columns, 0.0, 1.0 / (columns as f32).sqrt())
     }
 
     /// B of one layer, the layer's `rows` rows of `rank` numbers.
@@ -61,13 +44,7 @@ impl TinyAdapter {
         if self.zero_b {
             return vec![0.0; rows * self.rank];
         }
-        uniform(
-            self.seed,
-            &format!("{base}.lora_b"),
-            rows * self.rank,
-            0.0,
-            0.25,
-        )
+        uniform(self.seed, &format!("{base}.lora_b"), rows * self.rank, 0.0, 0.25)
     }
 
     /// The bytes of the adapter file.
@@ -84,18 +61,8 @@ impl TinyAdapter {
             .f32("adapter.lora.alpha", self.alpha);
         for (base, shape) in self.targets() {
             let (columns, rows) = (shape[0], shape[1]);
-            file.tensor(
-                &format!("{base}.lora_a"),
-                &[columns, self.rank],
-                self.format,
-                &self.a(&base, columns),
-            );
-            file.tensor(
-                &format!("{base}.lora_b"),
-                &[self.rank, rows],
-                self.format,
-                &self.b(&base, rows),
-            );
+            file.tensor(&format!("{base}.lora_a"), &[columns, self.rank], self.format, &self.a(&base, columns));
+            file.tensor(&format!("{base}.lora_b"), &[self.rank, rows], self.format, &self.b(&base, rows));
         }
         file
     }

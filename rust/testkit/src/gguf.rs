@@ -33,10 +33,7 @@ impl TensorFormat {
     fn encode(self, values: &[f32]) -> Vec<u8> {
         match self {
             Self::F32 => values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-            Self::F16 => values
-                .iter()
-                .flat_map(|v| f16::from_f32(*v).to_le_bytes())
-                .collect(),
+            Self::F16 => values.iter().flat_map(|v| f16::from_f32(*v).to_le_bytes()).collect(),
             Self::Q8_0 => values.chunks(32).flat_map(encode_q8_0).collect(),
             Self::Q5_0 => values.chunks(32).flat_map(encode_q5_0).collect(),
         }
@@ -46,38 +43,18 @@ impl TensorFormat {
 fn encode_q8_0(block: &[f32]) -> Vec<u8> {
     let largest = block.iter().fold(0.0f32, |m, v| m.max(v.abs()));
     let scale = f16::from_f32(largest / 127.0);
-    let inverse = if scale.to_f32() == 0.0 {
-        0.0
-    } else {
-        1.0 / scale.to_f32()
-    };
+    let inverse = if scale.to_f32() == 0.0 { 0.0 } else { 1.0 / scale.to_f32() };
     let mut out = scale.to_le_bytes().to_vec();
-    out.extend(
-        block
-            .iter()
-            .map(|v| (v * inverse).round_ties_even().clamp(-127.0, 127.0) as i8 as u8),
-    );
+    out.extend(block.iter().map(|v| (v * inverse).round_ties_even().clamp(-127.0, 127.0) as i8 as u8));
     out
 }
 
 fn encode_q5_0(block: &[f32]) -> Vec<u8> {
-    let largest = block
-        .iter()
-        .fold(0.0f32, |m, v| if v.abs() > m.abs() { *v } else { m });
+    let largest = block.iter().fold(0.0f32, |m, v| if v.abs() > m.abs() { *v } else { m });
     let scale = f16::from_f32(largest / -16.0);
-    let inverse = if scale.to_f32() == 0.0 {
-        0.0
-    } else {
-        1.0 / scale.to_f32()
-    };
-    let codes: Vec<u8> = block
-        .iter()
-        .map(|v| (v * inverse + 16.0).round_ties_even().clamp(0.0, 31.0) as u8)
-        .collect();
-    let high = codes
-        .iter()
-        .enumerate()
-        .fold(0u32, |bits, (i, c)| bits | (u32::from(c >> 4) << i));
+    let inverse = if scale.to_f32() == 0.0 { 0.0 } else { 1.0 / scale.to_f32() };
+    let codes: Vec<u8> = block.iter().map(|v| (v * inverse + 16.0).round_ties_even().clamp(0.0, 31.0) as u8).collect();
+    let high = codes.iter().enumerate().fold(0u32, |bits, (i, c)| bits | (u32::from(c >> 4) << i));
     let mut out = scale.to_le_bytes().to_vec();
     out.extend(high.to_le_bytes());
     out.extend((0..16).map(|i| (codes[i] & 15) | (codes[i + 16] << 4)));
@@ -160,26 +137,15 @@ impl GgufEmitter {
     ///
     /// # Panics
     /// If the shape does not hold `values`, or a block format meets columns that are no multiple of 32.
-    pub fn tensor(
-        &mut self,
-        name: &str,
-        shape: &[usize],
-        format: TensorFormat,
-        values: &[f32],
-    ) -> &mut Self {
-        assert_eq!(
-            shape.iter().product::<usize>(),
-            values.len(),
-            "{name}: shape and values differ"
-        );
+    pub fn tensor(&mut self, name: &str, shape: &[usize], format: TensorFormat, values: &[f32]) -> &mut Self {
+        assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: shape and values differ");
         if matches!(format, TensorFormat::Q8_0 | TensorFormat::Q5_0) {
             assert_eq!(shape[0] % 32, 0, "{name}: columns are no multiple of 32");
         }
         self.n_tensors += 1;
         put_str(&mut self.infos, name);
         self.infos.extend((shape.len() as u32).to_le_bytes());
-        self.infos
-            .extend(shape.iter().flat_map(|d| (*d as u64).to_le_bytes()));
+        self.infos.extend(shape.iter().flat_map(|d| (*d as u64).to_le_bytes()));
         self.infos.extend(format.code().to_le_bytes());
         self.infos.extend((self.data.len() as u64).to_le_bytes());
         self.data.extend(format.encode(values));
@@ -237,17 +203,10 @@ mod tests {
         let scale = f16::from_le_bytes([bytes[0], bytes[1]]).to_f32();
         let high = u32::from_le_bytes([bytes[2], bytes[3], bytes[4], bytes[5]]);
         for (i, value) in values.iter().enumerate() {
-            let nibble = if i < 16 {
-                bytes[6 + i] & 15
-            } else {
-                bytes[6 + i - 16] >> 4
-            };
+            let nibble = if i < 16 { bytes[6 + i] & 15 } else { bytes[6 + i - 16] >> 4 };
             let code = i32::from(nibble) | (((high >> i) & 1) << 4) as i32;
             // The step opposite to the largest value can be cut off at code 31: a whole step there.
-            assert!(
-                (scale * (code - 16) as f32 - value).abs() <= scale.abs() * 1.05,
-                "{i}"
-            );
+            assert!((scale * (code - 16) as f32 - value).abs() <= scale.abs() * 1.05, "{i}");
         }
     }
 }

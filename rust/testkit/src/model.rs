@@ -2,9 +2,7 @@
 
 use crate::gguf::{GgufEmitter, TensorFormat};
 use crate::random::uniform;
-use crate::vocabulary::{
-    CHAT_TEMPLATE, END_OF_TEXT, IM_END, VOCABULARY_SIZE, merges, token_texts, token_types,
-};
+use crate::vocabulary::{CHAT_TEMPLATE, END_OF_TEXT, IM_END, VOCABULARY_SIZE, merges, token_texts, token_types};
 
 /// The decoder families that LoreKit runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,13 +21,7 @@ pub enum TinyArchitecture {
 
 impl TinyArchitecture {
     /// All of them.
-    pub const ALL: [Self; 5] = [
-        Self::Llama,
-        Self::Qwen2,
-        Self::Qwen3,
-        Self::Gemma3,
-        Self::Glm4,
-    ];
+    pub const ALL: [Self; 5] = [Self::Llama, Self::Qwen2, Self::Qwen3, Self::Gemma3, Self::Glm4];
 
     /// The name that stands in the file, such as `qwen2`.
     pub fn name(self) -> &'static str {
@@ -49,14 +41,7 @@ impl TinyArchitecture {
             Self::Qwen3 | Self::Gemma3 => 32,
             _ => 16,
         };
-        TinyShape {
-            n_layers: 2,
-            hidden: 64,
-            n_heads: 4,
-            n_kv_heads: 2,
-            head_dim,
-            ffn: 96,
-        }
+        TinyShape { n_layers: 2, hidden: 64, n_heads: 4, n_kv_heads: 2, head_dim, ffn: 96 }
     }
 }
 
@@ -100,20 +85,12 @@ pub struct TinyModel {
 impl TinyModel {
     /// A model of 32-bit floats.
     pub fn f32(architecture: TinyArchitecture, seed: u64) -> Self {
-        Self {
-            architecture,
-            weights: Weights::F32,
-            seed,
-        }
+        Self { architecture, weights: Weights::F32, seed }
     }
 
     /// A model of quantized matrices.
     pub fn mixed(architecture: TinyArchitecture, seed: u64) -> Self {
-        Self {
-            architecture,
-            weights: Weights::Mixed,
-            seed,
-        }
+        Self { architecture, weights: Weights::Mixed, seed }
     }
 
     /// The bytes of the model file, about 400 kB with 32-bit floats.
@@ -145,9 +122,7 @@ impl TinyModel {
         let shape = self.architecture.shape();
         let name = self.architecture.name();
         let key = |suffix: &str| format!("{name}.{suffix}");
-        file.str("general.architecture", name)
-            .str("general.type", "model")
-            .str("general.name", "Tiny");
+        file.str("general.architecture", name).str("general.type", "model").str("general.name", "Tiny");
         file.u32(&key("block_count"), shape.n_layers as u32)
             .u32(&key("context_length"), 512)
             .u32(&key("embedding_length"), shape.hidden as u32)
@@ -157,8 +132,7 @@ impl TinyModel {
             .f32(&key("attention.layer_norm_rms_epsilon"), 1e-6);
         match self.architecture {
             TinyArchitecture::Llama => {
-                file.u32(&key("rope.dimension_count"), shape.head_dim as u32)
-                    .f32(&key("rope.freq_base"), 10_000.0);
+                file.u32(&key("rope.dimension_count"), shape.head_dim as u32).f32(&key("rope.freq_base"), 10_000.0);
             }
             TinyArchitecture::Qwen2 => {
                 file.f32(&key("rope.freq_base"), 1_000_000.0);
@@ -179,8 +153,7 @@ impl TinyModel {
                     .f32(&key("rope.freq_base"), 1_000_000.0);
             }
             TinyArchitecture::Glm4 => {
-                file.u32(&key("rope.dimension_count"), shape.head_dim as u32 / 2)
-                    .f32(&key("rope.freq_base"), 10_000.0);
+                file.u32(&key("rope.dimension_count"), shape.head_dim as u32 / 2).f32(&key("rope.freq_base"), 10_000.0);
             }
         }
         file.str("tokenizer.ggml.model", "gpt2")
@@ -199,16 +172,9 @@ impl TinyModel {
     pub fn tensors(&self) -> Vec<(String, Vec<usize>)> {
         use TinyArchitecture::{Gemma3, Glm4, Llama, Qwen2, Qwen3};
         let shape = self.architecture.shape();
-        let (hidden, q, kv) = (
-            shape.hidden,
-            shape.n_heads * shape.head_dim,
-            shape.n_kv_heads * shape.head_dim,
-        );
+        let (hidden, q, kv) = (shape.hidden, shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim);
         let mut out = vec![
-            (
-                "token_embd.weight".to_owned(),
-                vec![hidden, VOCABULARY_SIZE],
-            ),
+            ("token_embd.weight".to_owned(), vec![hidden, VOCABULARY_SIZE]),
             ("output_norm.weight".to_owned(), vec![hidden]),
         ];
         // Gemma 3 and Llama share the table with the head, the others have both.
@@ -219,9 +185,7 @@ impl TinyModel {
             out.push(("rope_freqs.weight".to_owned(), vec![shape.head_dim / 2]));
         }
         for layer in 0..shape.n_layers {
-            let mut add = |name: &str, dims: &[usize]| {
-                out.push((format!("blk.{layer}.{name}"), dims.to_vec()))
-            };
+            let mut add = |name: &str, dims: &[usize]| out.push((format!("blk.{layer}.{name}"), dims.to_vec()));
             add("attn_norm.weight", &[hidden]);
             add("attn_q.weight", &[hidden, q]);
             add("attn_k.weight", &[hidden, kv]);
@@ -257,9 +221,7 @@ impl TinyModel {
         let count = shape.iter().product();
         if name == "rope_freqs.weight" {
             // As in Llama 3.2: fast frequencies stay, slow ones are stretched.
-            return (0..count)
-                .map(|i| if i < count / 2 { 1.0 } else { 1.0 + i as f32 })
-                .collect();
+            return (0..count).map(|i| if i < count / 2 { 1.0 } else { 1.0 + i as f32 }).collect();
         }
         if name.ends_with("norm.weight") {
             return uniform(self.seed, name, count, 1.0, 0.25);
@@ -267,19 +229,10 @@ impl TinyModel {
         if name.ends_with("bias") {
             return uniform(self.seed, name, count, 0.0, 0.25);
         }
-        // Unit variance is kept through a product with `columns` terms: a uniform ±√3 has variance 1.
-        let spread = if name.starts_with("token_embd") || name.starts_with("output") {
-            0.5
-        } else {
-            1.75
-        };
-        uniform(
-            self.seed,
-            name,
-            count,
-            0.0,
-            spread / (shape[0] as f32).sqrt(),
-        )
+        // Unit variance is kept through a product with `columns` terms: a uniform ±√3 has variance 1. Tables are
+        // larger, so that logits spread by about 3, as those of real models do.
+        let spread = if name.starts_with("token_embd") || name.starts_with("output") { 5.0 } else { 1.75 };
+        uniform(self.seed, name, count, 0.0, spread / (shape[0] as f32).sqrt())
     }
 
     fn format(&self, name: &str, shape: &[usize]) -> TensorFormat {
@@ -287,13 +240,8 @@ impl TinyModel {
             _ if shape.len() == 1 => TensorFormat::F32,
             Weights::F32 => TensorFormat::F32,
             // The mix of the published Q4_K_M files of models whose width is no multiple of 256.
-            Weights::Mixed if name.contains("attn_v") || name.starts_with("output") => {
-                TensorFormat::Q8_0
-            }
-            Weights::Mixed
-                if name.starts_with("token_embd")
-                    && self.architecture == TinyArchitecture::Gemma3 =>
-            {
+            Weights::Mixed if name.contains("attn_v") || name.starts_with("output") => TensorFormat::Q8_0,
+            Weights::Mixed if name.starts_with("token_embd") && self.architecture == TinyArchitecture::Gemma3 => {
                 TensorFormat::Q8_0
             }
             Weights::Mixed => TensorFormat::Q5_0,

@@ -39,15 +39,11 @@ impl SplitMix64 {
 /// A sub-seed for the tensor called `name`, so that adding a tensor does not change the others (FNV-1a over the name).
 pub(crate) fn seed_for(seed: u64, name: &str) -> u64 {
     name.bytes()
-        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-        })
+        .fold(seed ^ 0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3))
 }
 
 /// `count` numbers uniform in `center ± spread`.
 pub(crate) fn uniform(seed: u64, name: &str, count: usize, center: f32, spread: f32) -> Vec<f32> {
     let mut random = SplitMix64::new(seed_for(seed, name));
-    (0..count)
-        .map(|_| center + spread * random.next_signed())
-        .collect()
+    (0..count).map(|_| center + spread * random.next_signed()).collect()
 }

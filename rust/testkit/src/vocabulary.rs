@@ -67,9 +67,7 @@ fn byte_texts() -> Vec<String> {
                 next += 1;
                 next - 1
             };
-            char::from_u32(point)
-                .expect("points below U+0200 are characters")
-                .to_string()
+            char::from_u32(point).expect("points below U+0200 are characters").to_string()
         })
         .collect()
 }
@@ -86,10 +84,7 @@ pub fn token_texts() -> Vec<String> {
 
 /// The merges, as they stand in the file.
 pub(crate) fn merges() -> Vec<String> {
-    MERGES
-        .iter()
-        .map(|(left, right)| format!("{left} {right}"))
-        .collect()
+    MERGES.iter().map(|(left, right)| format!("{left} {right}")).collect()
 }
 
 /// The type of each token in GGUF's terms: 1 normal, 3 control, 5 unused.
@@ -116,11 +111,7 @@ mod tests {
         let all: HashSet<&String> = texts.iter().collect();
         assert_eq!(all.len(), VOCABULARY_SIZE, "texts are distinct");
         for (left, right) in MERGES {
-            for part in [
-                left.to_string(),
-                right.to_string(),
-                format!("{left}{right}"),
-            ] {
+            for part in [left.to_string(), right.to_string(), format!("{left}{right}")] {
                 assert!(all.contains(&part), "{part}");
             }
         }

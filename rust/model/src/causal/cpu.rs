@@ -124,7 +124,9 @@ impl CpuState {
     }
 
     pub(crate) fn import(&mut self, layer: usize, range: Range<usize>, bytes: &[u8]) -> Result<()> {
-        self.cache[layer].import(range, bytes).map_err(|e| Error::InvalidArgument(format!("snapshot of layer {layer}: {e}")))
+        self.cache[layer]
+            .import(range, bytes)
+            .map_err(|e| Error::InvalidArgument(format!("snapshot of layer {layer}: {e}")))
     }
 
     pub(crate) fn bytes_per_position(&self) -> usize {
@@ -190,11 +192,8 @@ impl Buffers {
         let kept_normed = &normed[(rows - kept) * d.hidden..];
         acts.set(pool, normed, d.hidden);
         if kept == rows {
-            let mut jobs = [
-                (pass.matrix(&layer.q), &mut *q),
-                (pass.matrix(&layer.k), &mut *k),
-                (pass.matrix(&layer.v), &mut *v),
-            ];
+            let mut jobs =
+                [(pass.matrix(&layer.q), &mut *q), (pass.matrix(&layer.k), &mut *k), (pass.matrix(&layer.v), &mut *v)];
             matmul_group(pool, &mut jobs, acts);
         } else {
             matmul_group(pool, &mut [(pass.matrix(&layer.k), &mut *k), (pass.matrix(&layer.v), &mut *v)], acts);

@@ -205,11 +205,8 @@ impl PortableState {
 
         let mut x = embed(model, &portable.device, piece.tokens)?;
         let mask = pass.mask(piece.first_position, rows, None)?;
-        let local_mask = if self.local_rope.is_some() {
-            pass.mask(piece.first_position, rows, Some(d.window))?
-        } else {
-            None
-        };
+        let local_mask =
+            if self.local_rope.is_some() { pass.mask(piece.first_position, rows, Some(d.window))? } else { None };
         for (index, layer) in portable.layers.iter().enumerate() {
             let kept = if index + 1 == d.n_layers { piece.wanted.rows(rows) } else { rows };
             let local = d.local_layers[index];

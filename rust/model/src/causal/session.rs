@@ -45,7 +45,15 @@ impl Session {
             None => State::Cpu(Box::new(CpuState::new(&model, capacity, model.prefill_piece().min(capacity)))),
         };
         let logits = vec![0.0; model.description().vocab];
-        Ok(Self { model, state, tokens: Vec::with_capacity(capacity), capacity, logits, has_logits: false, adapters: [0; 32] })
+        Ok(Self {
+            model,
+            state,
+            tokens: Vec::with_capacity(capacity),
+            capacity,
+            logits,
+            has_logits: false,
+            adapters: [0; 32],
+        })
     }
 
     /// The model.
@@ -125,7 +133,12 @@ impl Session {
     ///
     /// # Errors
     /// As [`prefill`](Self::prefill).
-    pub fn forward_all(&mut self, tokens: &[u32], adapters: Option<&AdapterSet>, cancel: &CancelToken) -> Result<Vec<f32>> {
+    pub fn forward_all(
+        &mut self,
+        tokens: &[u32],
+        adapters: Option<&AdapterSet>,
+        cancel: &CancelToken,
+    ) -> Result<Vec<f32>> {
         self.check(tokens, adapters)?;
         let vocab = self.logits.len();
         let mut out = vec![0.0; tokens.len() * vocab];

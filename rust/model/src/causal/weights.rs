@@ -123,7 +123,9 @@ pub(crate) fn matrix<'a>(gguf: &'a Gguf, name: &str) -> Matrix<'a> {
 /// Layers for predicting further tokens stand behind the ordinary ones.
 fn is_prediction_layer(name: &str, d: &Description) -> bool {
     let number = name.strip_prefix("blk.").and_then(|rest| rest.split('.').next());
-    number.and_then(|n| n.parse::<usize>().ok()).is_some_and(|n| (d.n_layers..d.n_layers + d.n_prediction_layers).contains(&n))
+    number
+        .and_then(|n| n.parse::<usize>().ok())
+        .is_some_and(|n| (d.n_layers..d.n_layers + d.n_prediction_layers).contains(&n))
 }
 
 struct Finder<'a> {
@@ -195,7 +197,9 @@ impl Finder<'_> {
     fn shape(&mut self, name: &str, wanted: &[usize]) -> Result<Format> {
         let tensor = self.gguf.require_tensor(name)?;
         let dims = &tensor.info.dims;
-        let fits = dims.len() >= wanted.len() && dims[..wanted.len()] == *wanted && dims[wanted.len()..].iter().all(|d| *d == 1);
+        let fits = dims.len() >= wanted.len()
+            && dims[..wanted.len()] == *wanted
+            && dims[wanted.len()..].iter().all(|d| *d == 1);
         if !fits {
             return Err(self.gguf.damaged(format!("tensor {name} has shape {dims:?}, the model needs {wanted:?}")));
         }

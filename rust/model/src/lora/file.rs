@@ -52,7 +52,8 @@ pub(super) fn read(gguf: &Gguf, model: &LanguageModel) -> Result<Adapter> {
         if let Some(target) = model.weights().index_of(base).map(|index| &model.weights().tensors[index]) {
             if a.info.cols() != target.cols || b.info.rows() != target.rows {
                 let (rows, cols) = (b.info.rows(), a.info.cols());
-                let reason = format!("tensor {base} is ({}, {}), the adapter's is ({rows}, {cols})", target.rows, target.cols);
+                let reason =
+                    format!("tensor {base} is ({}, {}), the adapter's is ({rows}, {cols})", target.rows, target.cols);
                 return Err(mismatch(reason));
             }
         }

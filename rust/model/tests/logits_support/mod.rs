@@ -56,7 +56,8 @@ pub fn prompts(json: &serde_json::Value) -> Vec<Vec<u32>> {
 
 /// A real model from the cache folder, or `None` with a word about it.
 pub fn real_model(name: &str, options: &LoadOptions) -> Option<Arc<LanguageModel>> {
-    let path = std::env::var_os("LOREKIT_CACHE").map(|cache| Path::new(&cache).join("models").join(name).join("model.gguf"));
+    let path =
+        std::env::var_os("LOREKIT_CACHE").map(|cache| Path::new(&cache).join("models").join(name).join("model.gguf"));
     match path.filter(|path| path.exists()) {
         Some(path) => Some(LanguageModel::open(&path, options).unwrap()),
         None => {
