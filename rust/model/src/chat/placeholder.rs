@@ -5,22 +5,22 @@
 
 use super::Piece;
 
-/// U+205F, a mathematical space: white space to every `trim`, and in no template.
-const BLANK: char = '\u{205f}';
+/// U+205F, a mathematical space: white space to every `trim`, and in no template. Three, so that a template that
+/// cuts off a character or two does not look like one that trims.
+const BLANK: &str = "\u{205f}\u{205f}\u{205f}";
 const OPEN: char = '\u{f0ff0}';
 const CLOSE: char = '\u{f0ff1}';
 const ZERO: u32 = 0xf_0fe0;
 
 /// Whether a template's text has characters that belong to placeholders.
 pub(super) fn collides(template: &str) -> bool {
-    template.chars().any(|c| c == BLANK || digit(c).is_some() || matches!(c, OPEN | CLOSE))
+    template.chars().any(|c| BLANK.starts_with(c) || digit(c).is_some() || matches!(c, OPEN | CLOSE))
 }
 
 /// The placeholder of content number `n`.
 pub(super) fn for_content(n: usize) -> String {
-    let digits = n.to_string();
-    let digits = digits.bytes().filter_map(|d| char::from_u32(ZERO + u32::from(d - b'0')));
-    [BLANK, OPEN].into_iter().chain(digits).chain([CLOSE, BLANK]).collect()
+    let digits: String = n.to_string().bytes().filter_map(|d| char::from_u32(ZERO + u32::from(d - b'0'))).collect();
+    format!("{BLANK}{OPEN}{digits}{CLOSE}{BLANK}")
 }
 
 fn digit(c: char) -> Option<usize> {

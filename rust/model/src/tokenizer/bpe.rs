@@ -27,8 +27,8 @@ pub(super) struct Bpe {
 impl Bpe {
     pub(super) fn read(gguf: &Gguf) -> Result<(Vocabulary, Bpe)> {
         let pre = gguf.str("tokenizer.ggml.pre").unwrap_or("none");
-        let splitter = Splitter::named(pre)
-            .ok_or_else(|| gguf.unsupported("pre-tokenizer (tokenizer.ggml.pre)", pre))?;
+        let splitter =
+            Splitter::named(pre).ok_or_else(|| gguf.unsupported("pre-tokenizer (tokenizer.ggml.pre)", pre))?;
         let level = ByteLevel::new();
         let vocabulary = Vocabulary::read(gguf, |token, arena| {
             let start = arena.len();
@@ -40,12 +40,10 @@ impl Bpe {
             true
         })?;
         let lines = gguf.require_array("tokenizer.ggml.merges")?;
-        let mut merges =
-            Merges::with_capacity_and_hasher(lines.len(), BuildHasherDefault::default());
+        let mut merges = Merges::with_capacity_and_hasher(lines.len(), BuildHasherDefault::default());
         let mut joined = Vec::new();
         for (rank, line) in lines.iter_str().enumerate() {
-            let malformed =
-                || gguf.damaged(format!("tokenizer.ggml.merges: merge {rank} is malformed"));
+            let malformed = || gguf.damaged(format!("tokenizer.ggml.merges: merge {rank} is malformed"));
             let (left, right) = line.split_once(' ').ok_or_else(malformed)?;
             joined.clear();
             let well_formed = level.decode(left, &mut joined);
@@ -53,15 +51,10 @@ impl Bpe {
             if !well_formed || !level.decode(right, &mut joined) {
                 return Err(malformed());
             }
-            let (left, right) = (
-                vocabulary.find(&joined[..middle]),
-                vocabulary.find(&joined[middle..]),
-            );
+            let (left, right) = (vocabulary.find(&joined[..middle]), vocabulary.find(&joined[middle..]));
             let id = vocabulary.find(&joined);
             if [left, right, id].contains(&NONE) {
-                return Err(gguf.damaged(format!(
-                    "tokenizer.ggml.merges: merge {rank} names a token that is missing"
-                )));
+                return Err(gguf.damaged(format!("tokenizer.ggml.merges: merge {rank} names a token that is missing")));
             }
             merges.entry((left, right)).or_insert((rank as u32, id));
         }
@@ -69,24 +62,11 @@ impl Bpe {
         for byte in 0..=255u8 {
             byte_token[usize::from(byte)] = vocabulary.find(&[byte]);
         }
-        Ok((
-            vocabulary,
-            Bpe {
-                splitter,
-                byte_token,
-                merges,
-            },
-        ))
+        Ok((vocabulary, Bpe { splitter, byte_token, merges }))
     }
 
     /// Appends the tokens of plain text.
-    pub(super) fn encode(
-        &self,
-        vocabulary: &Vocabulary,
-        text: &str,
-        merger: &mut Merger,
-        out: &mut Vec<u32>,
-    ) {
+    pub(super) fn encode(&self, vocabulary: &Vocabulary, text: &str, merger: &mut Merger, out: &mut Vec<u32>) {
         let composed: String;
         let text = if self.splitter.composed && is_nfc_quick(text.chars()) != IsNormalized::Yes {
             composed = text.nfc().collect();
@@ -105,13 +85,9 @@ impl Bpe {
             for &byte in word.as_bytes() {
                 merger.push(1, self.byte_token[usize::from(byte)]);
             }
-            let pair = |l: super::merge::Symbol, r: super::merge::Symbol| {
-                self.merges.get(&(l.id, r.id)).copied()
-            };
+            let pair = |l: super::merge::Symbol, r: super::merge::Symbol| self.merges.get(&(l.id, r.id)).copied();
             // A byte without a token is left out, as the original tokenizers do. Complete vocabularies have all.
-            merger.finish(pair, |symbol| {
-                out.extend(Some(symbol.id).filter(|&id| id != NONE))
-            });
+            merger.finish(pair, |symbol| out.extend(Some(symbol.id).filter(|&id| id != NONE)));
         });
     }
 }

@@ -26,13 +26,12 @@ impl ByteLevel {
 
     /// Appends the bytes that `text` stands for; false if some character stands for none.
     pub(super) fn decode(&self, text: &str, out: &mut Vec<u8>) -> bool {
-        text.chars()
-            .all(|c| match self.byte_of.get(c as usize).copied().flatten() {
-                Some(byte) => {
-                    out.push(byte);
-                    true
-                }
-                None => false,
-            })
+        text.chars().all(|c| match self.byte_of.get(c as usize).copied().flatten() {
+            Some(byte) => {
+                out.push(byte);
+                true
+            }
+            None => false,
+        })
     }
 }

@@ -12,10 +12,7 @@ pub(super) struct Charsmap {
 
 impl Charsmap {
     pub(super) fn none() -> Self {
-        Charsmap {
-            units: Vec::new(),
-            replacements: String::new(),
-        }
+        Charsmap { units: Vec::new(), replacements: String::new() }
     }
 
     /// Reads the map; none if its lengths or its text are wrong. Offsets are checked as they are followed.
@@ -25,14 +22,8 @@ impl Charsmap {
         }
         let (len, rest) = bytes.split_first_chunk::<4>()?;
         let (trie, replacements) = rest.split_at_checked(u32::from_le_bytes(*len) as usize)?;
-        let units = trie
-            .chunks_exact(4)
-            .map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]]))
-            .collect();
-        Some(Charsmap {
-            units,
-            replacements: String::from_utf8(replacements.to_vec()).ok()?,
-        })
+        let units = trie.chunks_exact(4).map(|unit| u32::from_le_bytes([unit[0], unit[1], unit[2], unit[3]])).collect();
+        Some(Charsmap { units, replacements: String::from_utf8(replacements.to_vec()).ok()? })
     }
 
     /// Replaces, from left to right, the longest text that the map has.
@@ -68,13 +59,8 @@ impl Charsmap {
             }
             node ^= offset(unit);
             if unit & 0x100 != 0 && text.is_char_boundary(i + 1) {
-                let value = self
-                    .units
-                    .get(node)
-                    .map(|leaf| (leaf & 0x7fff_ffff) as usize);
-                let replacement = value
-                    .and_then(|at| self.replacements.get(at..))
-                    .and_then(|r| r.split('\0').next());
+                let value = self.units.get(node).map(|leaf| (leaf & 0x7fff_ffff) as usize);
+                let replacement = value.and_then(|at| self.replacements.get(at..)).and_then(|r| r.split('\0').next());
                 found = replacement.map(|r| (i + 1, r)).or(found);
             }
         }

@@ -37,22 +37,12 @@ impl Merger {
         if let Some(last) = self.symbols.last_mut() {
             last.next = at;
         }
-        self.symbols.push(Symbol {
-            start,
-            len: len as u32,
-            id,
-            previous: at.wrapping_sub(1),
-            next: NONE,
-        });
+        self.symbols.push(Symbol { start, len: len as u32, id, previous: at.wrapping_sub(1), next: NONE });
     }
 
     /// Joins pairs until no pair has a token, hands over what is left and forgets the word. `pair` gives rank and
     /// token of two neighbours.
-    pub(super) fn finish(
-        &mut self,
-        pair: impl Fn(Symbol, Symbol) -> Option<(u32, u32)>,
-        mut each: impl FnMut(Symbol),
-    ) {
+    pub(super) fn finish(&mut self, pair: impl Fn(Symbol, Symbol) -> Option<(u32, u32)>, mut each: impl FnMut(Symbol)) {
         for right in 1..self.symbols.len() {
             self.offer(right as u32 - 1, right as u32, &pair);
         }
@@ -67,12 +57,7 @@ impl Merger {
                 continue;
             }
             self.symbols[left.next as usize].len = 0;
-            self.symbols[at as usize] = Symbol {
-                len,
-                id,
-                next: right.next,
-                ..left
-            };
+            self.symbols[at as usize] = Symbol { len, id, next: right.next, ..left };
             if right.next != NONE {
                 self.symbols[right.next as usize].previous = at;
                 self.offer(at, right.next, &pair);
@@ -81,18 +66,10 @@ impl Merger {
                 self.offer(left.previous, at, &pair);
             }
         }
-        self.symbols
-            .drain(..)
-            .filter(|s| s.len > 0)
-            .for_each(&mut each);
+        self.symbols.drain(..).filter(|s| s.len > 0).for_each(&mut each);
     }
 
-    fn offer(
-        &mut self,
-        left: u32,
-        right: u32,
-        pair: &impl Fn(Symbol, Symbol) -> Option<(u32, u32)>,
-    ) {
+    fn offer(&mut self, left: u32, right: u32, pair: &impl Fn(Symbol, Symbol) -> Option<(u32, u32)>) {
         let (l, r) = (self.symbols[left as usize], self.symbols[right as usize]);
         if let Some((rank, id)) = pair(l, r) {
             self.queue.push(Reverse((rank, left, l.len + r.len, id)));

@@ -34,8 +34,9 @@ use wordpiece::WordPiece;
 use crate::gguf::Gguf;
 use crate::{Error, Result};
 
-/// The longest text that is encoded in one call, in bytes.
-const LONGEST_TEXT: usize = 1 << 28;
+/// The longest text that is encoded in one call, in bytes. A text without a single word break may take forty times
+/// its size in memory.
+const LONGEST_TEXT: usize = 1 << 24;
 
 /// Turns text into the token ids of one model, and back. Cheap to clone.
 #[derive(Clone)]
@@ -65,22 +66,10 @@ enum Algorithm {
 }
 
 /// Tokens that end a turn, by their text, as the models' own generation configurations name them.
-const END_OF_TURN: [&str; 5] = [
-    "<|im_end|>",
-    "<|eot_id|>",
-    "<end_of_turn>",
-    "<|end|>",
-    "<|user|>",
-];
+const END_OF_TURN: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|user|>"];
 /// Further tokens after which nothing more is to be generated.
-const END_OF_GENERATION: [&str; 6] = [
-    "<|endoftext|>",
-    "<|end_of_text|>",
-    "<|eom_id|>",
-    "<|observation|>",
-    "<|endofprompt|>",
-    "</s>",
-];
+const END_OF_GENERATION: [&str; 6] =
+    ["<|endoftext|>", "<|end_of_text|>", "<|eom_id|>", "<|observation|>", "<|endofprompt|>", "</s>"];
 
 impl Tokenizer {
     /// Builds the tokenizer that the file describes.
@@ -98,9 +87,7 @@ impl Tokenizer {
         };
         let id = |names: &[&str]| -> Result<Option<u32>> {
             for name in names {
-                if let Some(id) =
-                    vocabulary.id_key(gguf, &format!("tokenizer.ggml.{name}_token_id"))?
-                {
+                if let Some(id) = vocabulary.id_key(gguf, &format!("tokenizer.ggml.{name}_token_id"))? {
                     return Ok(Some(id));
                 }
             }
@@ -113,26 +100,15 @@ impl Tokenizer {
         let eos = id(&["eos", "seperator", "separator"])?;
         let in_turns = |id: &u32| vocabulary.bytes(*id).starts_with(b"<|im_") || eos != Some(*id);
         let eot = id(&["eot"])?.or_else(|| {
-            let texts = if gguf.architecture().contains("glm") {
-                &END_OF_TURN[..]
-            } else {
-                &END_OF_TURN[..4]
-            };
+            let texts = if gguf.architecture().contains("glm") { &END_OF_TURN[..] } else { &END_OF_TURN[..4] };
             named(texts).filter(in_turns)
         });
         let mut ends: Vec<u32> = [eos, eot, id(&["eom"])?].into_iter().flatten().collect();
-        ends.extend(
-            END_OF_GENERATION
-                .iter()
-                .filter_map(|text| specials.id(text)),
-        );
+        ends.extend(END_OF_GENERATION.iter().filter_map(|text| specials.id(text)));
         ends.sort_unstable();
         ends.dedup();
         let implied = match &algorithm {
-            Algorithm::Bpe(_) => matches!(
-                gguf.str("tokenizer.ggml.pre"),
-                Some("llama-bpe" | "llama3" | "llama-v3")
-            ),
+            Algorithm::Bpe(_) => matches!(gguf.str("tokenizer.ggml.pre"), Some("llama-bpe" | "llama3" | "llama-v3")),
             Algorithm::SentencePiece(_) | Algorithm::WordPiece(_) => true,
             Algorithm::Unigram(_) => false,
         };
@@ -140,30 +116,16 @@ impl Tokenizer {
         let add_eos = ["eos", "sep"]
             .iter()
             .any(|end| gguf.bool(&format!("tokenizer.ggml.add_{end}_token")) == Some(true))
-            || (matches!(algorithm, Algorithm::WordPiece(_))
-                && gguf.bool("tokenizer.ggml.add_sep_token").is_none());
+            || (matches!(algorithm, Algorithm::WordPiece(_)) && gguf.bool("tokenizer.ggml.add_sep_token").is_none());
         let padding = id(&["padding"])?;
         let add_eos = add_eos && eos.is_some();
-        let inner = Inner {
-            vocabulary,
-            algorithm,
-            specials,
-            bos,
-            eos,
-            eot,
-            padding,
-            add_bos,
-            add_eos,
-            ends,
-        };
-        Ok(Tokenizer {
-            inner: Arc::new(inner),
-        })
+        let inner = Inner { vocabulary, algorithm, specials, bos, eos, eot, padding, add_bos, add_eos, ends };
+        Ok(Tokenizer { inner: Arc::new(inner) })
     }
 
     /// The tokens of plain text, without start and end tokens. Never a control token, whatever the text says.
     ///
-    /// Cost: linear in the text but for a logarithm. Errors: [`Error::InvalidArgument`] for more than 256 MiB.
+    /// Cost: linear in the text but for a logarithm. Errors: [`Error::InvalidArgument`] for more than 16 MiB.
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         self.encode_spans(&[(text, false)])
     }
@@ -185,13 +147,8 @@ impl Tokenizer {
             [(text, _)] => Cow::Borrowed(text),
             _ => spans.iter().map(|(text, _)| *text).collect(),
         };
-        let mut scan = Scan {
-            tokenizer: &self.inner,
-            text: &text,
-            done: 0,
-            merger: Merger::default(),
-            out: Vec::new(),
-        };
+        let mut scan =
+            Scan { tokenizer: &self.inner, text: &text, done: 0, merger: Merger::default(), out: Vec::new() };
         let mut start = 0;
         for &(span, control) in spans {
             let end = start + span.len();
@@ -205,11 +162,7 @@ impl Tokenizer {
     /// The bytes that a token adds to a text; none for tokens that stand for no text ([`Tokenizer::is_control`]).
     /// A token may end within a character.
     pub fn token_bytes(&self, id: u32) -> &[u8] {
-        if self.is_control(id) {
-            &[]
-        } else {
-            self.inner.vocabulary.bytes(id)
-        }
+        if self.is_control(id) { &[] } else { self.inner.vocabulary.bytes(id) }
     }
 
     /// A token as a person may read it, control tokens too.
@@ -321,9 +274,7 @@ impl Scan<'_> {
         let vocabulary = &self.tokenizer.vocabulary;
         match &self.tokenizer.algorithm {
             Algorithm::Bpe(bpe) => bpe.encode(vocabulary, text, &mut self.merger, &mut self.out),
-            Algorithm::SentencePiece(spm) => {
-                spm.encode(vocabulary, text, &mut self.merger, &mut self.out)
-            }
+            Algorithm::SentencePiece(spm) => spm.encode(vocabulary, text, &mut self.merger, &mut self.out),
             Algorithm::Unigram(unigram) => unigram.encode(vocabulary, text, &mut self.out),
             Algorithm::WordPiece(pieces) => pieces.encode(vocabulary, text, &mut self.out)?,
         }

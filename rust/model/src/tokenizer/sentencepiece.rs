@@ -36,13 +36,8 @@ struct Fallback {
 impl Fallback {
     fn new(gguf: &Gguf, vocabulary: &Vocabulary) -> Result<Self> {
         let named = vocabulary.id_key(gguf, "tokenizer.ggml.unknown_token_id")?;
-        let unknown = named.or_else(|| {
-            (0..vocabulary.len() as u32).find(|&id| vocabulary.kind(id) == Kind::Unknown)
-        });
-        Ok(Fallback {
-            bytes: vocabulary.byte_tokens(),
-            unknown,
-        })
+        let unknown = named.or_else(|| (0..vocabulary.len() as u32).find(|&id| vocabulary.kind(id) == Kind::Unknown));
+        Ok(Fallback { bytes: vocabulary.byte_tokens(), unknown })
     }
 
     /// Byte tokens where the vocabulary has them, else one unknown token; a run of unknown text gives one.
@@ -70,24 +65,11 @@ impl SentencePiece {
         let ranks = vocabulary.scores(gguf)?.into_iter().map(rank).collect();
         let fallback = Fallback::new(gguf, &vocabulary)?;
         let add_space_prefix = gguf.bool("tokenizer.ggml.add_space_prefix").unwrap_or(true);
-        Ok((
-            vocabulary,
-            SentencePiece {
-                ranks,
-                fallback,
-                add_space_prefix,
-            },
-        ))
+        Ok((vocabulary, SentencePiece { ranks, fallback, add_space_prefix }))
     }
 
     /// Appends the tokens of a stretch of plain text: one that begins the text or follows a special token.
-    pub(super) fn encode(
-        &self,
-        vocabulary: &Vocabulary,
-        text: &str,
-        merger: &mut Merger,
-        out: &mut Vec<u32>,
-    ) {
+    pub(super) fn encode(&self, vocabulary: &Vocabulary, text: &str, merger: &mut Merger, out: &mut Vec<u32>) {
         let mut bytes = Vec::with_capacity(text.len() + 1);
         if self.add_space_prefix {
             bytes.push(b' ');
@@ -101,17 +83,10 @@ impl SentencePiece {
         }
         let pair = |l: Symbol, r: Symbol| {
             let id = vocabulary.find(&bytes[l.start as usize..(r.start + r.len) as usize]);
-            if id == NONE {
-                None
-            } else {
-                Some((self.ranks[id as usize], id))
-            }
+            if id == NONE { None } else { Some((self.ranks[id as usize], id)) }
         };
         merger.finish(pair, |symbol| match symbol.id {
-            NONE => self.fallback.encode(
-                &bytes[symbol.start as usize..(symbol.start + symbol.len) as usize],
-                out,
-            ),
+            NONE => self.fallback.encode(&bytes[symbol.start as usize..(symbol.start + symbol.len) as usize], out),
             id => out.push(id),
         });
     }
@@ -120,11 +95,7 @@ impl SentencePiece {
 /// Orders scores as integers, the highest first.
 fn rank(score: f32) -> u32 {
     let bits = score.to_bits();
-    if bits >> 31 == 1 {
-        bits
-    } else {
-        !(bits | 0x8000_0000)
-    }
+    if bits >> 31 == 1 { bits } else { !(bits | 0x8000_0000) }
 }
 
 /// Bytes of the character that begins with `byte`, in valid UTF-8.
@@ -155,23 +126,13 @@ impl Unigram {
     pub(super) fn read(gguf: &Gguf) -> Result<(Vocabulary, Unigram)> {
         let vocabulary = read_vocabulary(gguf)?;
         let scores = vocabulary.scores(gguf)?;
-        let normal =
-            || (0..vocabulary.len() as u32).filter(|&id| vocabulary.kind(id) == Kind::Normal);
-        let longest = normal()
-            .map(|id| vocabulary.bytes(id).len())
-            .max()
-            .unwrap_or(0);
-        let worst = normal()
-            .map(|id| f64::from(scores[id as usize]))
-            .fold(0.0, f64::min);
+        let normal = || (0..vocabulary.len() as u32).filter(|&id| vocabulary.kind(id) == Kind::Normal);
+        let longest = normal().map(|id| vocabulary.bytes(id).len()).max().unwrap_or(0);
+        let worst = normal().map(|id| f64::from(scores[id as usize])).fold(0.0, f64::min);
         let charsmap = match gguf.array("tokenizer.ggml.precompiled_charsmap") {
             None => Charsmap::none(),
-            Some(bytes) => {
-                Charsmap::new(&bytes.to_i32().iter().map(|&b| b as u8).collect::<Vec<u8>>())
-                    .ok_or_else(|| {
-                        gguf.damaged("tokenizer.ggml.precompiled_charsmap is malformed")
-                    })?
-            }
+            Some(bytes) => Charsmap::new(&bytes.to_i32().iter().map(|&b| b as u8).collect::<Vec<u8>>())
+                .ok_or_else(|| gguf.damaged("tokenizer.ggml.precompiled_charsmap is malformed"))?,
         };
         let unigram = Unigram {
             longest,
@@ -180,9 +141,7 @@ impl Unigram {
             scores,
             charsmap,
             add_space_prefix: gguf.bool("tokenizer.ggml.add_space_prefix").unwrap_or(true),
-            remove_extra_whitespaces: gguf
-                .bool("tokenizer.ggml.remove_extra_whitespaces")
-                .unwrap_or(true),
+            remove_extra_whitespaces: gguf.bool("tokenizer.ggml.remove_extra_whitespaces").unwrap_or(true),
         };
         Ok((vocabulary, unigram))
     }
@@ -192,10 +151,7 @@ impl Unigram {
         let mut normal = Vec::with_capacity(text.len() + 1);
         with_spaces(&self.charsmap.normalize(text), &mut normal);
         if self.remove_extra_whitespaces {
-            let words: Vec<&[u8]> = normal
-                .split(|&b| b == b' ')
-                .filter(|word| !word.is_empty())
-                .collect();
+            let words: Vec<&[u8]> = normal.split(|&b| b == b' ').filter(|word| !word.is_empty()).collect();
             normal = words.join(&b' ');
         }
         if normal.is_empty() {
@@ -222,11 +178,7 @@ impl Unigram {
             from: usize,
             id: u32,
         }
-        let unreached = Step {
-            score: f64::NEG_INFINITY,
-            from: 0,
-            id: NONE,
-        };
+        let unreached = Step { score: f64::NEG_INFINITY, from: 0, id: NONE };
         let mut best = vec![unreached; text.len() + 1];
         best[0].score = 0.0;
         let mut at = 0;
@@ -239,22 +191,14 @@ impl Unigram {
                 if id != NONE {
                     let score = here + f64::from(self.scores[id as usize]);
                     if score > best[end].score {
-                        best[end] = Step {
-                            score,
-                            from: at,
-                            id,
-                        };
+                        best[end] = Step { score, from: at, id };
                     }
                     alone |= end == at + char;
                 }
             }
             let score = here + self.unknown_score;
             if !alone && score > best[at + char].score {
-                best[at + char] = Step {
-                    score,
-                    from: at,
-                    id: NONE,
-                };
+                best[at + char] = Step { score, from: at, id: NONE };
             }
             at += char;
         }

@@ -20,22 +20,11 @@ struct Entry {
 
 impl Specials {
     pub(super) fn new(vocabulary: &Vocabulary) -> Self {
-        let is_control = |id: u32| {
-            vocabulary.kind(id) != Kind::UserDefined || looks_like_control(vocabulary.bytes(id))
-        };
+        let is_control = |id: u32| vocabulary.kind(id) != Kind::UserDefined || looks_like_control(vocabulary.bytes(id));
         let mut entries: Vec<Entry> = (0..vocabulary.len() as u32)
-            .filter(|&id| {
-                matches!(
-                    vocabulary.kind(id),
-                    Kind::Control | Kind::Unknown | Kind::UserDefined
-                )
-            })
+            .filter(|&id| matches!(vocabulary.kind(id), Kind::Control | Kind::Unknown | Kind::UserDefined))
             .filter(|&id| !vocabulary.bytes(id).is_empty())
-            .map(|id| Entry {
-                text: vocabulary.bytes(id).into(),
-                id,
-                control: is_control(id),
-            })
+            .map(|id| Entry { text: vocabulary.bytes(id).into(), id, control: is_control(id) })
             .collect();
         entries.sort_by(|a, b| a.text.cmp(&b.text).then(a.id.cmp(&b.id)));
         entries.dedup_by(|b, a| a.text == b.text);
@@ -47,20 +36,11 @@ impl Specials {
             })
             .collect();
         let any_user_defined = entries.iter().any(|e| !e.control);
-        Specials {
-            entries,
-            first,
-            any_user_defined,
-        }
+        Specials { entries, first, any_user_defined }
     }
 
     /// The longest token at `bytes[at]`: its length and id. A control token must end at or before `control_until`.
-    pub(super) fn find(
-        &self,
-        bytes: &[u8],
-        at: usize,
-        control_until: usize,
-    ) -> Option<(usize, u32)> {
+    pub(super) fn find(&self, bytes: &[u8], at: usize, control_until: usize) -> Option<(usize, u32)> {
         let (start, end) = self.first[usize::from(bytes[at])];
         let mut range = &self.entries[start as usize..end as usize];
         let mut found = None;
@@ -85,10 +65,7 @@ impl Specials {
 
     /// The id of the token with this text.
     pub(super) fn id(&self, text: &str) -> Option<u32> {
-        let at = self
-            .entries
-            .binary_search_by(|e| e.text.as_ref().cmp(text.as_bytes()))
-            .ok()?;
+        let at = self.entries.binary_search_by(|e| e.text.as_ref().cmp(text.as_bytes())).ok()?;
         Some(self.entries[at].id)
     }
 }

@@ -9,9 +9,11 @@ use regex::Regex;
 /// GPT-2's words (its `encoder.py`).
 const GPT2: &str = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+";
 /// Qwen 2's words: digits stand alone.
-const QWEN2: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
+const QWEN2: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
 /// Llama 3's words, also GLM-4's: digits in threes.
-const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
+const LLAMA3: &str =
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+";
 
 /// How a model's text becomes words (`tokenizer.ggml.pre`).
 pub(super) struct Splitter {
@@ -38,15 +40,8 @@ impl Splitter {
             _ => return None,
         };
         let line_breaks_apart = words != GPT2;
-        let words =
-            Regex::new(words).expect("the expressions are constants, and tests compile each");
-        Some(Splitter {
-            words,
-            line_breaks_apart,
-            digits_apart,
-            composed,
-            whole_words,
-        })
+        let words = Regex::new(words).expect("the expressions are constants, and tests compile each");
+        Some(Splitter { words, line_breaks_apart, digits_apart, composed, whole_words })
     }
 
     /// Calls `each` with every word, in order; together they are the text.
@@ -77,8 +72,8 @@ impl Splitter {
             let mut end = found.end();
             let word = found.as_str();
             let last = word.chars().next_back().map_or(0, char::len_utf8);
-            let blank = word.chars().all(char::is_whitespace)
-                && !(self.line_breaks_apart && word.ends_with(['\r', '\n']));
+            let blank =
+                word.chars().all(char::is_whitespace) && !(self.line_breaks_apart && word.ends_with(['\r', '\n']));
             if blank && end < text.len() && last < word.len() {
                 end -= last;
             }

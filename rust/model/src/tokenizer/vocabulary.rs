@@ -52,20 +52,13 @@ pub(super) struct Vocabulary {
 impl Vocabulary {
     /// Reads tokens and kinds; `text` turns the form a normal token has in the file into its bytes, appended to the
     /// arena, or says that the form is wrong.
-    pub(super) fn read(
-        gguf: &Gguf,
-        mut text: impl FnMut(&str, &mut Vec<u8>) -> bool,
-    ) -> Result<Vocabulary> {
+    pub(super) fn read(gguf: &Gguf, mut text: impl FnMut(&str, &mut Vec<u8>) -> bool) -> Result<Vocabulary> {
         let tokens = gguf.require_array("tokenizer.ggml.tokens")?;
         let n = tokens.len();
         if !tokens.is_str() || n == 0 || n > MOST_TOKENS {
-            return Err(gguf.damaged(format!(
-                "tokenizer.ggml.tokens has {n} entries or is not of strings"
-            )));
+            return Err(gguf.damaged(format!("tokenizer.ggml.tokens has {n} entries or is not of strings")));
         }
-        let types = gguf
-            .array("tokenizer.ggml.token_type")
-            .map(|types| types.to_i32());
+        let types = gguf.array("tokenizer.ggml.token_type").map(|types| types.to_i32());
         if types.as_ref().is_some_and(|types| types.len() != n) {
             return Err(gguf.damaged(format!("tokenizer.ggml.token_type has not {n} entries")));
         }
@@ -77,16 +70,11 @@ impl Vocabulary {
         };
         for (id, token) in tokens.iter_str().enumerate() {
             let number = types.as_ref().map_or(1, |types| types[id]);
-            let kind = Kind::from_number(number).ok_or_else(|| {
-                gguf.damaged(format!(
-                    "tokenizer.ggml.token_type of token {id} is {number}"
-                ))
-            })?;
+            let kind = Kind::from_number(number)
+                .ok_or_else(|| gguf.damaged(format!("tokenizer.ggml.token_type of token {id} is {number}")))?;
             let well_formed = match kind {
                 Kind::Normal => text(token, &mut vocabulary.arena),
-                Kind::Byte => hex_byte(token)
-                    .map(|byte| vocabulary.arena.push(byte))
-                    .is_some(),
+                Kind::Byte => hex_byte(token).map(|byte| vocabulary.arena.push(byte)).is_some(),
                 _ => {
                     vocabulary.arena.extend(token.as_bytes());
                     true
@@ -96,15 +84,11 @@ impl Vocabulary {
             match end.filter(|_| well_formed) {
                 Some(end) => vocabulary.ends.push(end),
                 None => {
-                    return Err(
-                        gguf.damaged(format!("tokenizer.ggml.tokens: token {id} is malformed"))
-                    );
+                    return Err(gguf.damaged(format!("tokenizer.ggml.tokens: token {id} is malformed")));
                 }
             }
             vocabulary.kinds.push(kind);
-            if kind == Kind::Normal
-                || (kind == Kind::UserDefined && !looks_like_control(token.as_bytes()))
-            {
+            if kind == Kind::Normal || (kind == Kind::UserDefined && !looks_like_control(token.as_bytes())) {
                 vocabulary.index(id as u32);
             }
         }
@@ -166,10 +150,7 @@ impl Vocabulary {
     pub(super) fn scores(&self, gguf: &Gguf) -> Result<Vec<f32>> {
         let scores = gguf.require_array("tokenizer.ggml.scores")?.to_f32();
         if scores.len() != self.len() || scores.iter().any(|s| s.is_nan()) {
-            return Err(gguf.damaged(format!(
-                "tokenizer.ggml.scores has not {} numbers",
-                self.len()
-            )));
+            return Err(gguf.damaged(format!("tokenizer.ggml.scores has not {} numbers", self.len())));
         }
         Ok(scores)
     }
@@ -194,11 +175,7 @@ pub(super) fn looks_like_control(text: &[u8]) -> bool {
 /// `<0xE4>` is the byte token of 0xE4.
 fn hex_byte(token: &str) -> Option<u8> {
     let digits = token.strip_prefix("<0x")?.strip_suffix('>')?;
-    if digits.len() == 2 {
-        u8::from_str_radix(digits, 16).ok()
-    } else {
-        None
-    }
+    if digits.len() == 2 { u8::from_str_radix(digits, 16).ok() } else { None }
 }
 
 /// A multiplicative hash, eight bytes at a time. A vocabulary made to collide only slows its own reader.
@@ -207,10 +184,7 @@ fn hash(bytes: &[u8]) -> u64 {
     let mut state = bytes.len() as u64;
     let mut chunks = bytes.chunks_exact(8);
     for chunk in &mut chunks {
-        state = mix(
-            state ^ u64::from_le_bytes(chunk.try_into().expect("chunks of eight")),
-            FACTOR,
-        );
+        state = mix(state ^ u64::from_le_bytes(chunk.try_into().expect("chunks of eight")), FACTOR);
     }
     let mut last = [0; 8];
     last[..chunks.remainder().len()].copy_from_slice(chunks.remainder());

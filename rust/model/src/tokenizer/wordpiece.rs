@@ -6,9 +6,7 @@
 
 use tokenizers::normalizers::BertNormalizer;
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
-use tokenizers::{
-    NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer,
-};
+use tokenizers::{NormalizedString, Normalizer, OffsetReferential, OffsetType, PreTokenizedString, PreTokenizer};
 
 use super::vocabulary::{Kind, NONE, Vocabulary};
 use crate::gguf::Gguf;
@@ -37,34 +35,17 @@ impl WordPiece {
         let unknown = match vocabulary.id_key(gguf, "tokenizer.ggml.unknown_token_id")? {
             Some(id) => id,
             None => (0..vocabulary.len() as u32)
-                .find(|&id| {
-                    vocabulary.kind(id) == Kind::Unknown || vocabulary.bytes(id) == b"[UNK]"
-                })
+                .find(|&id| vocabulary.kind(id) == Kind::Unknown || vocabulary.bytes(id) == b"[UNK]")
                 .ok_or_else(|| gguf.damaged("the vocabulary has no unknown token"))?,
         };
-        let lowercase = gguf
-            .bool("tokenizer.ggml.normalizer.lowercase")
-            .unwrap_or(true);
-        let strip_accents = gguf
-            .bool("tokenizer.ggml.normalizer.strip_accents")
-            .unwrap_or(lowercase);
+        let lowercase = gguf.bool("tokenizer.ggml.normalizer.lowercase").unwrap_or(true);
+        let strip_accents = gguf.bool("tokenizer.ggml.normalizer.strip_accents").unwrap_or(lowercase);
         let normalizer = BertNormalizer::new(true, true, Some(strip_accents), lowercase);
-        Ok((
-            vocabulary,
-            WordPiece {
-                normalizer,
-                unknown,
-            },
-        ))
+        Ok((vocabulary, WordPiece { normalizer, unknown }))
     }
 
     /// Appends the tokens of plain text.
-    pub(super) fn encode(
-        &self,
-        vocabulary: &Vocabulary,
-        text: &str,
-        out: &mut Vec<u32>,
-    ) -> Result<()> {
+    pub(super) fn encode(&self, vocabulary: &Vocabulary, text: &str, out: &mut Vec<u32>) -> Result<()> {
         // The message is about the crate's own state; it cannot quote the text.
         let failed = |_| Error::InvalidArgument("the text cannot be cut into words".to_owned());
         let mut normal = NormalizedString::from(text);
