@@ -23,11 +23,7 @@ use super::progress::Progress;
 /// (`$XDG_CACHE_HOME` or `~/.cache`, `~/Library/Caches`, `%LOCALAPPDATA%`).
 /// A user without a home folder gets one in the system's folder for temporary files.
 pub fn cache_root() -> PathBuf {
-    let set = |name: &str| {
-        env::var_os(name)
-            .filter(|v| !v.is_empty())
-            .map(PathBuf::from)
-    };
+    let set = |name: &str| env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
     if let Some(root) = set("LOREKIT_CACHE") {
         return root;
     }
@@ -38,9 +34,7 @@ pub fn cache_root() -> PathBuf {
         home().map(|h| h.join("Library").join("Caches"))
     } else {
         // The base directory specification says that a relative path there is to be ignored.
-        set("XDG_CACHE_HOME")
-            .filter(|p| p.is_absolute())
-            .or_else(|| home().map(|h| h.join(".cache")))
+        set("XDG_CACHE_HOME").filter(|p| p.is_absolute()).or_else(|| home().map(|h| h.join(".cache")))
     };
     platform.unwrap_or_else(env::temp_dir).join("lorekit")
 }
@@ -53,9 +47,7 @@ pub(crate) struct ModelFolder {
 
 impl ModelFolder {
     pub fn new(cache: &Path, name: &str) -> Self {
-        Self {
-            root: cache.join("models").join(name),
-        }
+        Self { root: cache.join("models").join(name) }
     }
 
     /// The finished model.
@@ -81,11 +73,7 @@ impl ModelFolder {
     pub fn state(&self, model: &Model) -> State {
         let Ok(meta) = fs::metadata(self.model()) else {
             let bytes = folder_bytes(&self.incoming(), 0);
-            return if bytes > 0 {
-                State::Partial(bytes)
-            } else {
-                State::Absent
-            };
+            return if bytes > 0 { State::Partial(bytes) } else { State::Absent };
         };
         match self.read_receipt(&meta) {
             Some(receipt) if model.accepted().contains(&receipt.sha256.as_str()) => State::Ready,
@@ -108,12 +96,7 @@ impl ModelFolder {
         let Ok(meta) = fs::metadata(self.model()) else {
             return;
         };
-        let receipt = Receipt {
-            sha256: sha256.to_owned(),
-            size: meta.len(),
-            modified: modified(&meta),
-            unverified,
-        };
+        let receipt = Receipt { sha256: sha256.to_owned(), size: meta.len(), modified: modified(&meta), unverified };
         if let Ok(text) = serde_json::to_string(&receipt) {
             let _ = fs::write(self.receipt(), text);
         }
@@ -189,10 +172,7 @@ struct Receipt {
 }
 
 fn modified(meta: &Metadata) -> String {
-    let since = meta
-        .modified()
-        .ok()
-        .and_then(|t| t.duration_since(UNIX_EPOCH).ok());
+    let since = meta.modified().ok().and_then(|t| t.duration_since(UNIX_EPOCH).ok());
     since.map_or_else(String::new, |d| d.as_nanos().to_string())
 }
 
@@ -239,11 +219,9 @@ pub(crate) fn hash_file(
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes
-        .iter()
-        .fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(text, "{byte:02x}");
-            text
-        })
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
 }

@@ -189,9 +189,7 @@ impl<'de> Deserialize<'de> for Digest {
         if text.len() == 64 && is_hex {
             Ok(Self::Sha256(text))
         } else {
-            Err(serde::de::Error::custom(
-                "a SHA-256 is 64 lower-case hexadecimal digits, or \"unverified\"",
-            ))
+            Err(serde::de::Error::custom("a SHA-256 is 64 lower-case hexadecimal digits, or \"unverified\""))
         }
     }
 }
@@ -210,9 +208,7 @@ impl Catalogue {
     /// # Errors
     /// [`ModelsError::Io`] and its kin when the file cannot be read, [`ModelsError::Catalogue`] when it is not one.
     pub fn read(path: &Path) -> Result<Self, ModelsError> {
-        let size = std::fs::metadata(path)
-            .map_err(|e| ModelsError::io("read", path, e))?
-            .len();
+        let size = std::fs::metadata(path).map_err(|e| ModelsError::io("read", path, e))?.len();
         let origin = path.display().to_string();
         if size > MAX_BYTES {
             return Err(ModelsError::Catalogue {
@@ -229,16 +225,9 @@ impl Catalogue {
     /// # Errors
     /// [`ModelsError::Catalogue`].
     pub fn parse(text: &str, origin: &str) -> Result<Self, ModelsError> {
-        let wrong = |reason: String| ModelsError::Catalogue {
-            origin: origin.to_owned(),
-            reason,
-        };
-        let mut catalogue: Self =
-            toml::from_str(text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
-        for address in [
-            &mut catalogue.endpoints.hub,
-            &mut catalogue.endpoints.modelscope,
-        ] {
+        let wrong = |reason: String| ModelsError::Catalogue { origin: origin.to_owned(), reason };
+        let mut catalogue: Self = toml::from_str(text).map_err(|e| wrong(e.to_string().trim_end().to_owned()))?;
+        for address in [&mut catalogue.endpoints.hub, &mut catalogue.endpoints.modelscope] {
             *address = address.trim_end_matches('/').to_owned();
         }
         catalogue.check().map_err(wrong)?;
@@ -250,13 +239,10 @@ impl Catalogue {
     /// # Errors
     /// [`ModelsError::UnknownModel`], which lists the names there are.
     pub fn model(&self, name: &str) -> Result<&Model, ModelsError> {
-        self.models
-            .iter()
-            .find(|m| m.name == name)
-            .ok_or_else(|| ModelsError::UnknownModel {
-                name: name.to_owned(),
-                known: self.models.iter().map(|m| m.name.clone()).collect(),
-            })
+        self.models.iter().find(|m| m.name == name).ok_or_else(|| ModelsError::UnknownModel {
+            name: name.to_owned(),
+            known: self.models.iter().map(|m| m.name.clone()).collect(),
+        })
     }
 
     /// The names in the set `name`; empty when there is no such set.
@@ -276,9 +262,7 @@ impl Catalogue {
             if !names.insert(name.as_str()) {
                 return Err(format!("two models are named {name}"));
             }
-            model
-                .check()
-                .map_err(|reason| format!("model {name}: {reason}"))?;
+            model.check().map_err(|reason| format!("model {name}: {reason}"))?;
         }
         for (set, members) in &self.sets {
             if let Some(unknown) = members.iter().find(|m| !names.contains(m.as_str())) {
@@ -301,19 +285,13 @@ impl Model {
             Source::Hub(repo) | Source::ModelScope(repo) => repo.sha256.as_ref(),
             Source::Packages(_) => None,
         });
-        std::iter::once(&self.sha256)
-            .chain(of_sources)
-            .filter_map(Digest::known)
-            .collect()
+        std::iter::once(&self.sha256).chain(of_sources).filter_map(Digest::known).collect()
     }
 
     fn check(&self) -> Result<(), String> {
         for file in &self.files {
             if !is_relative(&file.path) {
-                return Err(format!(
-                    "\"{}\" is not a path below the model's folder",
-                    file.path
-                ));
+                return Err(format!("\"{}\" is not a path below the model's folder", file.path));
             }
         }
         for source in &self.sources {
@@ -332,9 +310,9 @@ impl Model {
                         }
                     }
                 }
-                Source::Packages(packages) => packages
-                    .check(self.is_converted())
-                    .map_err(|e| format!("{source}: {e}"))?,
+                Source::Packages(packages) => {
+                    packages.check(self.is_converted()).map_err(|e| format!("{source}: {e}"))?
+                }
             }
         }
         Ok(())
@@ -347,9 +325,8 @@ impl Packages {
             return Err("no package named".to_owned());
         }
         for package in &self.packages {
-            let exact = package
-                .split_once("==")
-                .is_some_and(|(name, version)| is_requirement(name) && is_requirement(version));
+            let exact =
+                package.split_once("==").is_some_and(|(name, version)| is_requirement(name) && is_requirement(version));
             if !exact {
                 return Err(format!("\"{package}\" is not name==version"));
             }
@@ -357,26 +334,23 @@ impl Packages {
         match (&self.member, &self.folder, folder_model) {
             (Some(_), None, false) | (Some(_), Some(_), true) => Ok(()),
             (None, Some(_), true) if self.packages.len() == 1 => Ok(()),
-            _ => Err("give member for pieces of a file, folder for one package, both for pieces of a zip archive".to_owned()),
+            _ => {
+                Err("give member for pieces of a file, folder for one package, both for pieces of a zip archive"
+                    .to_owned())
+            }
         }
     }
 }
 
 /// Lower-case, and safe as a folder name on every platform.
 fn is_name(text: &str) -> bool {
-    let safe = text
-        .bytes()
-        .all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'));
-    safe && text.len() <= 64
-        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && !text.ends_with('.')
+    let safe = text.bytes().all(|b| matches!(b, b'a'..=b'z' | b'0'..=b'9' | b'.' | b'-'));
+    safe && text.len() <= 64 && text.starts_with(|c: char| c.is_ascii_alphanumeric()) && !text.ends_with('.')
 }
 
 /// A part of a requirement that `pip` cannot take for an option or an address.
 fn is_requirement(text: &str) -> bool {
-    let safe = text
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
+    let safe = text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'));
     safe && text.starts_with(|c: char| c.is_ascii_alphanumeric())
 }
 
@@ -384,9 +358,7 @@ fn is_requirement(text: &str) -> bool {
 fn is_relative(text: &str) -> bool {
     let plain = |part: &str| {
         !matches!(part, "" | "." | "..")
-            && part
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
+            && part.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'.' | b'-' | b'_'))
     };
     text.len() <= 256 && text.split('/').all(plain)
 }
@@ -395,8 +367,7 @@ fn is_relative(text: &str) -> bool {
 mod tests {
     use super::*;
 
-    const HEAD: &str =
-        "[endpoints]\nhub = \"https://hub.test/\"\nmodelscope = \"https://scope.test\"\n";
+    const HEAD: &str = "[endpoints]\nhub = \"https://hub.test/\"\nmodelscope = \"https://scope.test\"\n";
     const SHA: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 
     fn model(extra: &str) -> String {
@@ -418,34 +389,18 @@ mod tests {
         for model in &catalogue.models {
             assert!(!model.sources.is_empty(), "{} has no source", model.name);
             assert!(model.sha256.known().is_some(), "{} has no hash", model.name);
-            assert!(
-                model.files.iter().all(|f| f.sha256.known().is_some()),
-                "{} has a file without hash",
-                model.name
-            );
-            assert_eq!(
-                model.purpose == Use::Embed,
-                model.is_converted(),
-                "{}",
-                model.name
-            );
+            assert!(model.files.iter().all(|f| f.sha256.known().is_some()), "{} has a file without hash", model.name);
+            assert_eq!(model.purpose == Use::Embed, model.is_converted(), "{}", model.name);
         }
         for set in ["default", "small"] {
-            let uses: Vec<Use> = catalogue
-                .set(set)
-                .iter()
-                .map(|n| catalogue.model(n).unwrap().purpose)
-                .collect();
+            let uses: Vec<Use> = catalogue.set(set).iter().map(|n| catalogue.model(n).unwrap().purpose).collect();
             assert_eq!(uses, [Use::Chat, Use::Embed], "set {set}");
         }
     }
 
     #[test]
     fn slashes_at_the_end_of_an_address_are_dropped() {
-        assert_eq!(
-            Catalogue::parse(HEAD, "test").unwrap().endpoints.hub,
-            "https://hub.test"
-        );
+        assert_eq!(Catalogue::parse(HEAD, "test").unwrap().endpoints.hub, "https://hub.test");
     }
 
     #[test]
@@ -459,20 +414,9 @@ mod tests {
 
     #[test]
     fn a_package_that_pip_could_take_for_an_option_or_address_is_refused() {
-        for package in [
-            "--index-url==x",
-            "name",
-            "a==1 --pre",
-            "a==https://x",
-            "git+x==1",
-        ] {
-            let source = format!(
-                "[[model.source]]\nkind = \"packages\"\npackages = [\"{package}\"]\nmember = \"x\"\n"
-            );
-            assert!(
-                reason(&model(&source)).contains("is not name==version"),
-                "{package}"
-            );
+        for package in ["--index-url==x", "name", "a==1 --pre", "a==https://x", "git+x==1"] {
+            let source = format!("[[model.source]]\nkind = \"packages\"\npackages = [\"{package}\"]\nmember = \"x\"\n");
+            assert!(reason(&model(&source)).contains("is not name==version"), "{package}");
         }
     }
 
@@ -485,14 +429,7 @@ mod tests {
 
     #[test]
     fn an_unknown_name_is_answered_with_the_known_ones() {
-        let error = Catalogue::built_in()
-            .unwrap()
-            .model("nope")
-            .unwrap_err()
-            .to_string();
-        assert!(
-            error.contains("nope") && error.contains("minilm-l6-v2"),
-            "{error}"
-        );
+        let error = Catalogue::built_in().unwrap().model("nope").unwrap_err().to_string();
+        assert!(error.contains("nope") && error.contains("minilm-l6-v2"), "{error}");
     }
 }

@@ -68,26 +68,14 @@ pub enum ModelsCommand {
 ///
 /// # Errors
 /// Those of [`ensure`], and [`ModelsError::Mismatch`] or [`ModelsError::Absent`] from `verify` and `path`.
-pub fn command(
-    args: &ModelsArgs,
-    out: &mut dyn Write,
-    cancel: &CancelToken,
-) -> Result<(), ModelsError> {
+pub fn command(args: &ModelsArgs, out: &mut dyn Write, cancel: &CancelToken) -> Result<(), ModelsError> {
     let catalogue = match &args.catalogue {
         Some(path) => Catalogue::read(path)?,
         None => Catalogue::built_in()?,
     };
     match &args.command {
         ModelsCommand::List => list(&catalogue, out),
-        ModelsCommand::Pull {
-            names,
-            small,
-            offline,
-            source,
-            from,
-            accept_unverified,
-            keep_source,
-        } => {
+        ModelsCommand::Pull { names, small, offline, source, from, accept_unverified, keep_source } => {
             let names = match (names.is_empty(), small) {
                 (false, _) => names.clone(),
                 (true, false) => catalogue.set("default").to_vec(),
@@ -110,10 +98,7 @@ pub fn command(
             let cache = cache_root();
             let path = ModelFolder::new(&cache, name).model();
             if !path.is_file() {
-                return Err(ModelsError::Absent {
-                    name: name.clone(),
-                    folder: cache,
-                });
+                return Err(ModelsError::Absent { name: name.clone(), folder: cache });
             }
             print(out, &path.display().to_string())
         }
@@ -130,15 +115,7 @@ fn pull(names: &[String], options: &PullOptions, out: &mut dyn Write) -> Result<
         let mut printer = ProgressPrinter::new();
         let path = ensure(name, options, &mut |step| printer.show(&step))?;
         drop(printer);
-        print(
-            out,
-            &format!(
-                "{name}  {}  licence: {}  {}",
-                bytes(file_len(&path)),
-                model.licence,
-                path.display()
-            ),
-        )?;
+        print(out, &format!("{name}  {}  licence: {}  {}", bytes(file_len(&path)), model.licence, path.display()))?;
     }
     Ok(())
 }
@@ -167,12 +144,7 @@ fn list(catalogue: &Catalogue, out: &mut dyn Write) -> Result<(), ModelsError> {
     });
     let rows: Vec<_> = std::iter::once(header).chain(rows).collect();
     // All cells are ASCII but perhaps `about`, which comes last and needs no width.
-    let width = |column: usize| {
-        rows.iter()
-            .map(|row| row[column].chars().count())
-            .max()
-            .unwrap_or(0)
-    };
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..5).map(width).collect();
     for row in &rows {
         let mut line = String::new();
@@ -195,16 +167,9 @@ fn verify(
     let mut printer = ProgressPrinter::new();
     let mut first_error = None;
     let models: Vec<_> = if names.is_empty() {
-        catalogue
-            .models
-            .iter()
-            .filter(|m| ModelFolder::new(&cache, &m.name).model().is_file())
-            .collect()
+        catalogue.models.iter().filter(|m| ModelFolder::new(&cache, &m.name).model().is_file()).collect()
     } else {
-        names
-            .iter()
-            .map(|name| catalogue.model(name))
-            .collect::<Result<_, _>>()?
+        names.iter().map(|name| catalogue.model(name)).collect::<Result<_, _>>()?
     };
     if models.is_empty() {
         print(out, &format!("no model in {}", cache.display()))?;
@@ -214,9 +179,7 @@ fn verify(
         let path = folder.model();
         let outcome = if path.is_file() {
             // Before the new receipt is written: what an unverified download had when it arrived.
-            let unverified = (folder.state(model) == State::Unverified)
-                .then(|| folder.received())
-                .flatten();
+            let unverified = (folder.state(model) == State::Unverified).then(|| folder.received()).flatten();
             let found = hash_file(&path, &model.name, cancel, &mut |step| printer.show(&step))?;
             let accepted = model.accepted();
             if accepted.contains(&found.as_str()) {
@@ -226,17 +189,10 @@ fn verify(
                 Ok("as downloaded; the catalogue has no verified hash for it".to_owned())
             } else {
                 folder.write_receipt(&found, false);
-                Err(ModelsError::Mismatch {
-                    path,
-                    expected: accepted.join(" or "),
-                    found,
-                })
+                Err(ModelsError::Mismatch { path, expected: accepted.join(" or "), found })
             }
         } else {
-            Err(ModelsError::Absent {
-                name: model.name.clone(),
-                folder: cache.clone(),
-            })
+            Err(ModelsError::Absent { name: model.name.clone(), folder: cache.clone() })
         };
         match outcome {
             Ok(text) => print(out, &format!("{}: {text}", model.name))?,
@@ -256,11 +212,9 @@ fn file_len(path: &std::path::Path) -> u64 {
 fn print(out: &mut dyn Write, line: &str) -> Result<(), ModelsError> {
     match writeln!(out, "{line}") {
         // A reader that has seen enough (`| head`) is no error.
-        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => Err(ModelsError::io(
-            "write",
-            std::path::Path::new("standard output"),
-            e,
-        )),
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(ModelsError::io("write", std::path::Path::new("standard output"), e))
+        }
         _ => Ok(()),
     }
 }

@@ -17,19 +17,10 @@ pub(crate) fn convert(
     cancel: &CancelToken,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), ModelsError> {
-    let mut show = |done, total| {
-        progress(Progress::Converting {
-            model: name,
-            done,
-            total,
-        })
-    };
+    let mut show = |done, total| progress(Progress::Converting { model: name, done, total });
     match embed::convert(source, out, Precision::Q8_0, &mut show, cancel) {
         Ok(_) => Ok(()),
         Err(_) if cancel.is_cancelled() => Err(ModelsError::Cancelled),
-        Err(error) => Err(ModelsError::Convert {
-            name: name.to_owned(),
-            reason: error.to_string(),
-        }),
+        Err(error) => Err(ModelsError::Convert { name: name.to_owned(), reason: error.to_string() }),
     }
 }

@@ -114,11 +114,7 @@ impl ModelsError {
         match source.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull { path },
             io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
-                let what = if matches!(what, "read" | "open") {
-                    "read"
-                } else {
-                    "write"
-                };
+                let what = if matches!(what, "read" | "open") { "read" } else { "write" };
                 Self::Denied { what, path }
             }
             _ => Self::Io { what, path, source },
@@ -166,9 +162,7 @@ pub enum SourceError {
         code: u16,
     },
     /// The server wants an account that accepted the model's licence.
-    #[error(
-        "the server answered {code}: the model's licence has to be accepted there, and a token given (HF_TOKEN)"
-    )]
+    #[error("the server answered {code}: the model's licence has to be accepted there, and a token given (HF_TOKEN)")]
     Licence {
         /// The HTTP status, 401 or 403.
         code: u16,
@@ -184,9 +178,7 @@ pub enum SourceError {
         found: u64,
     },
     /// The bytes are not those that the catalogue names. They were removed.
-    #[error(
-        "{what} is not the file that the catalogue names (removed): SHA-256 expected {expected}, found {found}"
-    )]
+    #[error("{what} is not the file that the catalogue names (removed): SHA-256 expected {expected}, found {found}")]
     Hash {
         /// Which file.
         what: String,
@@ -196,9 +188,7 @@ pub enum SourceError {
         found: String,
     },
     /// The catalogue has no hash for this source, and such files are refused unless asked for.
-    #[error(
-        "the catalogue has no verified hash for it (--accept-unverified takes it all the same)"
-    )]
+    #[error("the catalogue has no verified hash for it (--accept-unverified takes it all the same)")]
     Unverified,
     /// There is no `pip` to fetch packages with.
     #[error("found neither pip nor python3 -m pip")]

@@ -28,10 +28,7 @@ pub struct Timeouts {
 
 impl Default for Timeouts {
     fn default() -> Self {
-        Self {
-            connect: Duration::from_secs(8),
-            idle: Duration::from_secs(30),
-        }
+        Self { connect: Duration::from_secs(8), idle: Duration::from_secs(30) }
     }
 }
 
@@ -60,8 +57,7 @@ pub(crate) fn fetch(
     loop {
         let before = part_len(&wanted.part());
         resumed |= before > 0;
-        let outcome = transfer(request, wanted, cancel, progress)
-            .and_then(|()| wanted.finish(cancel, progress));
+        let outcome = transfer(request, wanted, cancel, progress).and_then(|()| wanted.finish(cancel, progress));
         match outcome {
             Ok(sha256) => {
                 place::remove(&note_path(&wanted.part()))?;
@@ -116,11 +112,8 @@ fn transfer(
         code => return Err(SourceError::Status { code }.into()),
     }
     let total = head.length.map(|length| have.saturating_add(length));
-    let size_error = |found| SourceError::Size {
-        what: wanted.what.to_owned(),
-        expected: wanted.size.unwrap_or(0),
-        found,
-    };
+    let size_error =
+        |found| SourceError::Size { what: wanted.what.to_owned(), expected: wanted.size.unwrap_or(0), found };
     if let (Some(expected), Some(found)) = (wanted.size, total)
         && expected != found
     {
@@ -128,21 +121,13 @@ fn transfer(
     }
 
     let failed = |e| ModelsError::io("write", &part, e);
-    let mut file = File::options()
-        .create(true)
-        .append(true)
-        .open(&part)
-        .map_err(failed)?;
+    let mut file = File::options().create(true).append(true).open(&part).map_err(failed)?;
     if have == 0 {
         file.set_len(0).map_err(failed)?;
     }
     write_note(&part, request.url, head.etag.as_deref());
     let total = wanted.size.or(total);
-    progress(Progress::Bytes {
-        what: wanted.what,
-        done: have,
-        total,
-    });
+    progress(Progress::Bytes { what: wanted.what, done: have, total });
     while let Some(message) = next(&head_and_blocks, cancel)? {
         match message {
             Message::Block(block) => {
@@ -152,21 +137,16 @@ fn transfer(
                     return Err(size_error(have).into());
                 }
                 place::write_block(&mut file, &part, &block)?;
-                progress(Progress::Bytes {
-                    what: wanted.what,
-                    done: have,
-                    total,
-                });
+                progress(Progress::Bytes { what: wanted.what, done: have, total });
             }
             Message::Failed(error) => return Err(error.into()),
             Message::Head(_) => {}
         }
     }
     match total {
-        Some(total) if have < total => Err(SourceError::Unreachable(format!(
-            "the transfer ended after {have} of {total} bytes"
-        ))
-        .into()),
+        Some(total) if have < total => {
+            Err(SourceError::Unreachable(format!("the transfer ended after {have} of {total} bytes")).into())
+        }
         _ => Ok(()),
     }
 }
@@ -188,10 +168,7 @@ enum Message {
 }
 
 /// The next message, or `None` at the end of the body.
-fn next(
-    messages: &Receiver<Message>,
-    cancel: &CancelToken,
-) -> Result<Option<Message>, ModelsError> {
+fn next(messages: &Receiver<Message>, cancel: &CancelToken) -> Result<Option<Message>, ModelsError> {
     loop {
         cancel.check()?;
         match messages.recv_timeout(Duration::from_millis(100)) {
@@ -210,14 +187,7 @@ fn start(request: &Request<'_>, from: u64, etag: Option<String>) -> Receiver<Mes
     let token = request.token.map(str::to_owned);
     let timeouts = request.timeouts;
     thread::spawn(move || {
-        let outcome = run(
-            &url,
-            token.as_deref(),
-            timeouts,
-            from,
-            etag.as_deref(),
-            &sender,
-        );
+        let outcome = run(&url, token.as_deref(), timeouts, from, etag.as_deref(), &sender);
         if let Err(error) = outcome {
             // The receiver may be gone; then nobody needs to know.
             let _ = sender.send(Message::Failed(error));
@@ -271,9 +241,7 @@ fn run(
         status: response.status().as_u16(),
         length: header("content-length").and_then(|v| v.parse().ok()),
         range_start: header("content-range").and_then(range_start),
-        etag: header("etag")
-            .filter(|v| v.starts_with('"'))
-            .map(str::to_owned),
+        etag: header("etag").filter(|v| v.starts_with('"')).map(str::to_owned),
     };
     let wanted = matches!(head.status, 200 | 206);
     if messages.send(Message::Head(head)).is_err() || !wanted {
@@ -298,10 +266,7 @@ fn run(
 fn reach_error(error: &ureq::Error, timeouts: Timeouts) -> SourceError {
     match error {
         ureq::Error::Timeout(ureq::Timeout::Resolve | ureq::Timeout::Connect) => {
-            SourceError::Unreachable(format!(
-                "no connection within {} seconds",
-                timeouts.connect.as_secs()
-            ))
+            SourceError::Unreachable(format!("no connection within {} seconds", timeouts.connect.as_secs()))
         }
         ureq::Error::Timeout(_) => SourceError::Stalled(timeouts.idle.as_secs()),
         ureq::Error::Io(e) => SourceError::Unreachable(e.to_string()),
@@ -310,26 +275,14 @@ fn reach_error(error: &ureq::Error, timeouts: Timeouts) -> SourceError {
 }
 
 fn is_loopback(url: &str) -> bool {
-    let authority = url
-        .split("://")
-        .nth(1)
-        .and_then(|rest| rest.split('/').next());
-    let host = authority.map(|a| {
-        a.strip_prefix("[::1]")
-            .map_or_else(|| a.split(':').next().unwrap_or(a), |_| "::1")
-    });
+    let authority = url.split("://").nth(1).and_then(|rest| rest.split('/').next());
+    let host = authority.map(|a| a.strip_prefix("[::1]").map_or_else(|| a.split(':').next().unwrap_or(a), |_| "::1"));
     matches!(host, Some("localhost" | "127.0.0.1" | "::1"))
 }
 
 /// The first number of `bytes 10-99/100`.
 fn range_start(value: &str) -> Option<u64> {
-    value
-        .strip_prefix("bytes ")?
-        .split('-')
-        .next()?
-        .trim()
-        .parse()
-        .ok()
+    value.strip_prefix("bytes ")?.split('-').next()?.trim().parse().ok()
 }
 
 fn part_len(part: &Path) -> u64 {
@@ -350,8 +303,5 @@ fn note(part: &Path, url: &str) -> Option<String> {
 
 fn write_note(part: &Path, url: &str, etag: Option<&str>) {
     // Without the note the next try sends no If-Range, and the hash still decides.
-    let _ = fs::write(
-        note_path(part),
-        format!("{url}\n{}", etag.unwrap_or_default()),
-    );
+    let _ = fs::write(note_path(part), format!("{url}\n{}", etag.unwrap_or_default()));
 }

@@ -42,12 +42,7 @@ impl PullOptions {
     /// The usual options with the given catalogue: cache by the platform's convention,
     /// `HF_ENDPOINT`, `HF_TOKEN` and `MODELSCOPE_DOMAIN` heard.
     pub fn with_catalogue(catalogue: Catalogue, cancel: &CancelToken) -> Self {
-        let set = |name: &str| {
-            env::var(name)
-                .ok()
-                .map(|v| v.trim().to_owned())
-                .filter(|v| !v.is_empty())
-        };
+        let set = |name: &str| env::var(name).ok().map(|v| v.trim().to_owned()).filter(|v| !v.is_empty());
         let mut endpoints = catalogue.endpoints.clone();
         if let Some(address) = set("HF_ENDPOINT") {
             endpoints.hub = address.trim_end_matches('/').to_owned();
@@ -55,11 +50,7 @@ impl PullOptions {
         if let Some(domain) = set("MODELSCOPE_DOMAIN") {
             let domain = domain.trim_end_matches('/');
             // ModelScope's own client takes a bare host here.
-            endpoints.modelscope = if domain.contains("://") {
-                domain.to_owned()
-            } else {
-                format!("https://{domain}")
-            };
+            endpoints.modelscope = if domain.contains("://") { domain.to_owned() } else { format!("https://{domain}") };
         }
         Self {
             cache: cache_root(),

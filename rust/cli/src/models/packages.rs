@@ -27,16 +27,12 @@ impl Pip {
     pub fn find(given: Option<&Path>) -> Result<Self, SourceError> {
         let candidates: Vec<Vec<OsString>> = match given {
             Some(path) => vec![vec![path.into()]],
-            None => [
-                &["pip"][..],
-                &["pip3"],
-                &["python3", "-m", "pip"],
-                &["python", "-m", "pip"],
-                &["py", "-m", "pip"],
-            ]
-            .iter()
-            .map(|words| words.iter().map(OsString::from).collect())
-            .collect(),
+            None => {
+                [&["pip"][..], &["pip3"], &["python3", "-m", "pip"], &["python", "-m", "pip"], &["py", "-m", "pip"]]
+                    .iter()
+                    .map(|words| words.iter().map(OsString::from).collect())
+                    .collect()
+            }
         };
         let answers = |command: &Vec<OsString>| {
             Command::new(&command[0])
@@ -48,11 +44,7 @@ impl Pip {
                 .status()
                 .is_ok_and(|status| status.success())
         };
-        candidates
-            .into_iter()
-            .find(answers)
-            .map(|command| Self { command })
-            .ok_or(SourceError::NoPip)
+        candidates.into_iter().find(answers).map(|command| Self { command }).ok_or(SourceError::NoPip)
     }
 
     /// Fetches one package (`name==version`) into `folder`, which is emptied first, and returns the file.
@@ -69,27 +61,13 @@ impl Pip {
             fs::remove_dir_all(folder).map_err(failed)?;
         }
         let (temporary, wheels) = (folder.join("tmp"), folder.join("wheel"));
-        fs::create_dir_all(&temporary)
-            .and_then(|()| fs::create_dir(&wheels))
-            .map_err(failed)?;
+        fs::create_dir_all(&temporary).and_then(|()| fs::create_dir(&wheels)).map_err(failed)?;
         let log = folder.join("pip.log");
         let messages = File::create(&log).map_err(|e| ModelsError::io("write", &log, e))?;
         let mut child = Command::new(&self.command[0])
             .args(&self.command[1..])
-            .args([
-                "download",
-                "--no-deps",
-                "--only-binary=:all:",
-                "--no-cache-dir",
-                "--no-input",
-                "--quiet",
-            ])
-            .args([
-                "--disable-pip-version-check",
-                "--retries=1",
-                "--timeout=15",
-                "--dest",
-            ])
+            .args(["download", "--no-deps", "--only-binary=:all:", "--no-cache-dir", "--no-input", "--quiet"])
+            .args(["--disable-pip-version-check", "--retries=1", "--timeout=15", "--dest"])
             .arg(&wheels)
             .arg(package)
             // What arrives is counted there, and no other file system fills up.
@@ -100,10 +78,7 @@ impl Pip {
             .stdout(Stdio::null())
             .stderr(messages)
             .spawn()
-            .map_err(|e| SourceError::Pip {
-                package: package.to_owned(),
-                reason: e.to_string(),
-            })?;
+            .map_err(|e| SourceError::Pip { package: package.to_owned(), reason: e.to_string() })?;
         let status = loop {
             if cancel.is_cancelled() {
                 // It may have ended by itself, at the same Ctrl-C.
@@ -118,51 +93,27 @@ impl Pip {
                     thread::sleep(Duration::from_millis(200));
                 }
                 Err(e) => {
-                    return Err(SourceError::Pip {
-                        package: package.to_owned(),
-                        reason: e.to_string(),
-                    }
-                    .into());
+                    return Err(SourceError::Pip { package: package.to_owned(), reason: e.to_string() }.into());
                 }
             }
         };
         if !status.success() {
-            let text = fs::read(&log)
-                .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-                .unwrap_or_default();
+            let text = fs::read(&log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default();
             if text.contains("No space left on device") || text.contains("[Errno 28]") {
-                return Err(ModelsError::DiskFull {
-                    path: folder.to_path_buf(),
-                }
-                .into());
+                return Err(ModelsError::DiskFull { path: folder.to_path_buf() }.into());
             }
-            return Err(SourceError::Pip {
-                package: package.to_owned(),
-                reason: last_line(&text),
-            }
-            .into());
+            return Err(SourceError::Pip { package: package.to_owned(), reason: last_line(&text) }.into());
         }
-        let wheel = fs::read_dir(&wheels)
-            .map_err(failed)?
-            .flatten()
-            .map(|entry| entry.path())
-            .next();
+        let wheel = fs::read_dir(&wheels).map_err(failed)?.flatten().map(|entry| entry.path()).next();
         wheel.ok_or_else(|| {
-            SourceError::Pip {
-                package: package.to_owned(),
-                reason: "nothing was downloaded".to_owned(),
-            }
-            .into()
+            SourceError::Pip { package: package.to_owned(), reason: "nothing was downloaded".to_owned() }.into()
         })
     }
 }
 
 /// The last line with something in it, at most 200 characters.
 fn last_line(text: &str) -> String {
-    let line = text
-        .lines()
-        .map(str::trim)
-        .rfind(|line| !line.is_empty() && !line.starts_with("[notice]"));
+    let line = text.lines().map(str::trim).rfind(|line| !line.is_empty() && !line.starts_with("[notice]"));
     line.unwrap_or("no message").chars().take(200).collect()
 }
 
@@ -202,11 +153,7 @@ impl Gather<'_> {
                 };
                 let work = self.folder.join("fetch");
                 let wheel = pip.download(package, &work, cancel, &mut |done| {
-                    progress(Progress::Bytes {
-                        what: &what,
-                        done,
-                        total: None,
-                    });
+                    progress(Progress::Bytes { what: &what, done, total: None });
                 })?;
                 let archive = Archive::open(package, Joined::open(&[wheel])?)?;
                 archive.extract(self.member, &piece, self.limit, cancel, &mut |_| ())?;

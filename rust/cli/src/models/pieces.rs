@@ -9,9 +9,7 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use lorekit_cancel::CancelToken;
-use rawzip::{
-    CompressionMethod, FileReader, ReaderAt, ZipArchive, ZipArchiveEntryWayfinder, ZipLocator,
-};
+use rawzip::{CompressionMethod, FileReader, ReaderAt, ZipArchive, ZipArchiveEntryWayfinder, ZipLocator};
 
 use super::error::{Failure, ModelsError, SourceError};
 use super::place;
@@ -49,9 +47,7 @@ impl ReaderAt for Joined {
         let mut start = 0;
         for (file, bytes) in &self.pieces {
             if at < start + *bytes {
-                let room = usize::try_from(start + *bytes - at)
-                    .unwrap_or(usize::MAX)
-                    .min(buffer.len());
+                let room = usize::try_from(start + *bytes - at).unwrap_or(usize::MAX).min(buffer.len());
                 return file.read_at(&mut buffer[..room], at - start);
             }
             start += *bytes;
@@ -87,24 +83,16 @@ const MAX_MEMBERS: usize = 10_000;
 impl Archive {
     /// Reads the archive's list of members; `name` stands for it in errors.
     pub fn open(name: &str, bytes: Joined) -> Result<Self, SourceError> {
-        let damaged = |e: rawzip::Error| SourceError::Archive {
-            archive: name.to_owned(),
-            reason: e.to_string(),
-        };
+        let damaged = |e: rawzip::Error| SourceError::Archive { archive: name.to_owned(), reason: e.to_string() };
         let mut buffer = vec![0; rawzip::RECOMMENDED_BUFFER_SIZE];
         let end = bytes.len();
-        let zip = ZipLocator::new()
-            .locate_in_reader(bytes, &mut buffer, end)
-            .map_err(|(_, e)| damaged(e))?;
+        let zip = ZipLocator::new().locate_in_reader(bytes, &mut buffer, end).map_err(|(_, e)| damaged(e))?;
         let mut members = Vec::new();
         let mut entries = zip.entries(&mut buffer);
         while let Some(entry) = entries.next_entry().map_err(damaged)? {
             if members.len() == MAX_MEMBERS {
                 let reason = format!("more than {MAX_MEMBERS} members");
-                return Err(SourceError::Archive {
-                    archive: name.to_owned(),
-                    reason,
-                });
+                return Err(SourceError::Archive { archive: name.to_owned(), reason });
             }
             if let Ok(path) = std::str::from_utf8(entry.file_path().as_bytes())
                 && !entry.is_dir()
@@ -116,11 +104,7 @@ impl Archive {
                 });
             }
         }
-        Ok(Self {
-            name: name.to_owned(),
-            zip,
-            members,
-        })
+        Ok(Self { name: name.to_owned(), zip, members })
     }
 
     /// Writes the one member that matches `pattern` to `target`, at most `limit` bytes of it.
@@ -133,30 +117,20 @@ impl Archive {
         cancel: &CancelToken,
         on_bytes: &mut dyn FnMut(u64),
     ) -> Result<(), Failure> {
-        let wrong = |reason: String| SourceError::Archive {
-            archive: self.name.clone(),
-            reason,
-        };
+        let wrong = |reason: String| SourceError::Archive { archive: self.name.clone(), reason };
         let mut matching = self.members.iter().filter(|m| matches(pattern, &m.path));
         let member = match (matching.next(), matching.next()) {
             (Some(one), None) => one,
             (None, _) => return Err(wrong(format!("has no {pattern}")).into()),
             (Some(_), Some(_)) => return Err(wrong(format!("has more than one {pattern}")).into()),
         };
-        let entry = self
-            .zip
-            .get_entry(member.place)
-            .map_err(|e| wrong(e.to_string()))?;
+        let entry = self.zip.get_entry(member.place).map_err(|e| wrong(e.to_string()))?;
         let raw = entry.reader();
         let mut bytes: Box<dyn Read> = match member.method {
             CompressionMethod::STORE => Box::new(entry.verifying_reader(raw)),
-            CompressionMethod::DEFLATE => {
-                Box::new(entry.verifying_reader(flate2::read::DeflateDecoder::new(raw)))
-            }
+            CompressionMethod::DEFLATE => Box::new(entry.verifying_reader(flate2::read::DeflateDecoder::new(raw))),
             other => {
-                return Err(
-                    wrong(format!("{} is compressed by method {other:?}", member.path)).into(),
-                );
+                return Err(wrong(format!("{} is compressed by method {other:?}", member.path)).into());
             }
         };
 
@@ -183,8 +157,7 @@ impl Archive {
             place::write_block(&mut out, &part, &block[..n])?;
             on_bytes(done);
         }
-        out.flush()
-            .map_err(|e| ModelsError::io("write", &part, e))?;
+        out.flush().map_err(|e| ModelsError::io("write", &part, e))?;
         drop(out);
         place::commit(&part, target)?;
         Ok(())
@@ -226,13 +199,9 @@ mod tests {
     fn zip(members: &[(&str, &[u8])]) -> Vec<u8> {
         let mut archive = rawzip::ZipArchiveWriter::new(Vec::new());
         for (path, bytes) in members {
-            let (mut entry, config) = archive
-                .new_file(path)
-                .compression_method(CompressionMethod::DEFLATE)
-                .start()
-                .unwrap();
-            let encoder =
-                flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::default());
+            let (mut entry, config) =
+                archive.new_file(path).compression_method(CompressionMethod::DEFLATE).start().unwrap();
+            let encoder = flate2::write::DeflateEncoder::new(&mut entry, flate2::Compression::default());
             let mut writer = config.wrap(encoder);
             writer.write_all(bytes).unwrap();
             let (encoder, descriptor) = writer.finish().unwrap();
@@ -272,22 +241,14 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let archive = open(folder.path(), &zip(&[("bomb", &vec![0; 1 << 20])]), 10).unwrap();
         let target = folder.path().join("bomb");
-        assert!(matches!(
-            extract(&archive, "bomb", &target, 1 << 16),
-            Err(Failure::Source(_))
-        ));
+        assert!(matches!(extract(&archive, "bomb", &target, 1 << 16), Err(Failure::Source(_))));
         assert!(!target.exists() && !folder.path().join("bomb.part").exists());
     }
 
     #[test]
     fn absent_and_ambiguous_members_are_told_apart() {
         let folder = tempfile::tempdir().unwrap();
-        let archive = open(
-            folder.path(),
-            &zip(&[("p/a.bin", b"1"), ("p/b.bin", b"2")]),
-            10,
-        )
-        .unwrap();
+        let archive = open(folder.path(), &zip(&[("p/a.bin", b"1"), ("p/b.bin", b"2")]), 10).unwrap();
         let reason = |pattern| match extract(&archive, pattern, &folder.path().join("x"), 9) {
             Err(Failure::Source(SourceError::Archive { reason, .. })) => reason,
             other => panic!("{other:?}"),
@@ -313,10 +274,7 @@ mod tests {
             let _ = std::fs::remove_file(&target);
         }
         for cut in 0..bytes.len() {
-            assert!(
-                open(folder.path(), &bytes[..cut], cut / 2).is_err(),
-                "cut at {cut}"
-            );
+            assert!(open(folder.path(), &bytes[..cut], cut / 2).is_err(), "cut at {cut}");
         }
     }
 
@@ -324,11 +282,6 @@ mod tests {
     fn a_star_stops_at_a_slash() {
         assert!(matches("*/data/part*.bin", "pandas/data/part01.bin"));
         assert!(matches("a*", "a") && matches("*", "abc") && matches("a*c*", "abcbc"));
-        assert!(
-            !matches("*.bin", "x/y.bin")
-                && !matches("a*c", "ab/c")
-                && !matches("a", "ab")
-                && !matches("ab", "a")
-        );
+        assert!(!matches("*.bin", "x/y.bin") && !matches("a*c", "ab/c") && !matches("a", "ab") && !matches("ab", "a"));
     }
 }

@@ -40,23 +40,14 @@ impl Wanted<'_> {
 
     /// Checks the part file and gives it its final name. On a wrong hash it is removed.
     /// Returns the hash.
-    pub fn finish(
-        &self,
-        cancel: &CancelToken,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<String, Failure> {
+    pub fn finish(&self, cancel: &CancelToken, progress: &mut dyn FnMut(Progress<'_>)) -> Result<String, Failure> {
         let part = self.part();
         let found = hash_file(&part, self.what, cancel, progress)?;
         if let Some(expected) = self.sha256.known()
             && expected != found
         {
             fs::remove_file(&part).map_err(|e| ModelsError::io("remove", &part, e))?;
-            return Err(SourceError::Hash {
-                what: self.what.to_owned(),
-                expected: expected.to_owned(),
-                found,
-            }
-            .into());
+            return Err(SourceError::Hash { what: self.what.to_owned(), expected: expected.to_owned(), found }.into());
         }
         make_parent(self.target)?;
         commit(&part, self.target)?;
@@ -68,11 +59,7 @@ impl Wanted<'_> {
 pub(crate) fn commit(part: &Path, target: &Path) -> Result<(), ModelsError> {
     let failed = |e| ModelsError::io("write", target, e);
     // Windows flushes only handles that may write.
-    File::options()
-        .write(true)
-        .open(part)
-        .and_then(|f| f.sync_all())
-        .map_err(failed)?;
+    File::options().write(true).open(part).and_then(|f| f.sync_all()).map_err(failed)?;
     fs::rename(part, target).map_err(failed)?;
     #[cfg(unix)]
     if let Some(folder) = target.parent() {
@@ -83,21 +70,14 @@ pub(crate) fn commit(part: &Path, target: &Path) -> Result<(), ModelsError> {
 }
 
 /// Writes one block and turns a failure into an error that names the file.
-pub(crate) fn write_block(
-    out: &mut dyn Write,
-    path: &Path,
-    block: &[u8],
-) -> Result<(), ModelsError> {
-    out.write_all(block)
-        .map_err(|e| ModelsError::io("write", path, e))
+pub(crate) fn write_block(out: &mut dyn Write, path: &Path, block: &[u8]) -> Result<(), ModelsError> {
+    out.write_all(block).map_err(|e| ModelsError::io("write", path, e))
 }
 
 /// Creates the folder that `path` lies in.
 pub(crate) fn make_parent(path: &Path) -> Result<(), ModelsError> {
     match path.parent() {
-        Some(folder) => {
-            fs::create_dir_all(folder).map_err(|e| ModelsError::io("create", folder, e))
-        }
+        Some(folder) => fs::create_dir_all(folder).map_err(|e| ModelsError::io("create", folder, e)),
         None => Ok(()),
     }
 }
@@ -105,9 +85,7 @@ pub(crate) fn make_parent(path: &Path) -> Result<(), ModelsError> {
 /// Removes a file; one that is not there is as good as removed.
 pub(crate) fn remove(path: &Path) -> Result<(), ModelsError> {
     match fs::remove_file(path) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(ModelsError::io("remove", path, e))
-        }
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ModelsError::io("remove", path, e)),
         _ => Ok(()),
     }
 }
@@ -127,10 +105,7 @@ mod tests {
         // Linux has a device that is always full.
         let mut full = File::options().write(true).open("/dev/full").unwrap();
         let error = write_block(&mut full, Path::new("some.part"), &[0; 1 << 16]).unwrap_err();
-        assert!(
-            matches!(&error, ModelsError::DiskFull { path } if path == Path::new("some.part")),
-            "{error}"
-        );
+        assert!(matches!(&error, ModelsError::DiskFull { path } if path == Path::new("some.part")), "{error}");
     }
 
     #[test]
@@ -139,13 +114,7 @@ mod tests {
         let target = folder.path().join("model.gguf");
         fs::write(&target, "old").unwrap();
         let sha256 = Digest::Sha256("0".repeat(64));
-        let wanted = Wanted {
-            what: "model",
-            target: &target,
-            incoming: folder.path(),
-            size: None,
-            sha256: &sha256,
-        };
+        let wanted = Wanted { what: "model", target: &target, incoming: folder.path(), size: None, sha256: &sha256 };
         fs::write(wanted.part(), "new").unwrap();
         let failure = wanted.finish(&CancelToken::new(), &mut |_| ()).unwrap_err();
         assert!(matches!(failure, Failure::Source(SourceError::Hash { .. })));

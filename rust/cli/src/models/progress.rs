@@ -81,7 +81,7 @@ pub struct ProgressPrinter {
 }
 
 /// How often a log gets a line about a long transfer.
-const PLAIN_EVERY: Duration = Duration::from_secs(5);
+const PLAIN_EVERY: Duration = Duration::from_secs(10);
 
 impl Default for ProgressPrinter {
     fn default() -> Self {
@@ -92,20 +92,13 @@ impl Default for ProgressPrinter {
 impl ProgressPrinter {
     /// A printer for this process's standard error.
     pub fn new() -> Self {
-        Self {
-            bar: None,
-            current: String::new(),
-            last: Instant::now(),
-            is_terminal: std::io::stderr().is_terminal(),
-        }
+        Self { bar: None, current: String::new(), last: Instant::now(), is_terminal: std::io::stderr().is_terminal() }
     }
 
     /// Shows one step.
     pub fn show(&mut self, step: &Progress<'_>) {
         match step {
-            Progress::Waiting { model } => {
-                self.line(&format!("{model}: another process is fetching it, waiting"))
-            }
+            Progress::Waiting { model } => self.line(&format!("{model}: another process is fetching it, waiting")),
             Progress::Trying { model, source } => self.line(&format!("{model}: from {source}")),
             Progress::Failed { source, error, .. } => self.line(&format!("  {source}: {error}")),
             Progress::Bytes { what, done, total } => self.count("", what, *done, *total),
@@ -117,11 +110,7 @@ impl ProgressPrinter {
             Progress::Converting { model, done, total } => {
                 self.count("converting ", model, *done, Some(*total));
             }
-            Progress::Ready {
-                model,
-                path,
-                fetched: true,
-            } => self.line(&format!("{model}: ready, {}", path.display())),
+            Progress::Ready { model, path, fetched: true } => self.line(&format!("{model}: ready, {}", path.display())),
             Progress::Ready { .. } => self.end(),
         }
     }
@@ -184,8 +173,7 @@ fn bar(subject: &str, done: u64, total: Option<u64>) -> ProgressBar {
         Some(_) => "  {msg} [{bar:28}] {bytes}/{total_bytes} {binary_bytes_per_sec} {eta} left",
         None => "  {msg} {spinner} {bytes} {binary_bytes_per_sec}",
     };
-    let style =
-        ProgressStyle::with_template(template).expect("the templates above are well formed");
+    let style = ProgressStyle::with_template(template).expect("the templates above are well formed");
     let bar = ProgressBar::with_draw_target(total, ProgressDrawTarget::stderr_with_hz(10));
     bar.set_style(style.progress_chars("=> "));
     bar.set_message(subject.to_owned());

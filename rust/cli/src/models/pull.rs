@@ -28,11 +28,7 @@ pub fn ensure(
     let model = options.catalogue.model(name)?;
     let folder = ModelFolder::new(&options.cache, name);
     if options.from.is_none() && present(model, &folder, &options.cancel, progress)? {
-        progress(Progress::Ready {
-            model: name,
-            path: &folder.model(),
-            fetched: false,
-        });
+        progress(Progress::Ready { model: name, path: &folder.model(), fetched: false });
         return Ok(folder.model());
     }
     let local_source = model.is_converted() && folder.source().is_dir();
@@ -43,18 +39,10 @@ pub fn ensure(
     // Another process may have brought it while this one waited.
     let brought = options.from.is_none() && present(model, &folder, &options.cancel, progress)?;
     if !brought {
-        let pull = Pull {
-            model,
-            folder: &folder,
-            options,
-        };
+        let pull = Pull { model, folder: &folder, options };
         pull.run(progress)?;
     }
-    progress(Progress::Ready {
-        model: name,
-        path: &folder.model(),
-        fetched: !brought,
-    });
+    progress(Progress::Ready { model: name, path: &folder.model(), fetched: !brought });
     Ok(folder.model())
 }
 
@@ -78,15 +66,10 @@ fn present(
 
 fn missing(model: &Model, folder: &ModelFolder, options: &PullOptions) -> ModelsError {
     match (folder.state(model), folder.received()) {
-        (State::Other, Some(found)) => ModelsError::Mismatch {
-            path: folder.model(),
-            expected: model.accepted().join(" or "),
-            found,
-        },
-        _ => ModelsError::Offline {
-            name: model.name.clone(),
-            folder: options.cache.clone(),
-        },
+        (State::Other, Some(found)) => {
+            ModelsError::Mismatch { path: folder.model(), expected: model.accepted().join(" or "), found }
+        }
+        _ => ModelsError::Offline { name: model.name.clone(), folder: options.cache.clone() },
     }
 }
 
@@ -107,9 +90,7 @@ pub(super) enum Brought {
 impl Pull<'_> {
     fn run(&self, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), ModelsError> {
         let brought = match &self.options.from {
-            Some(path) => self.one("file", progress, |pull, progress| {
-                pull.take_path(path, progress)
-            }),
+            Some(path) => self.one("file", progress, |pull, progress| pull.take_path(path, progress)),
             None => self.try_sources(progress),
         }?;
         let (sha256, unverified) = match brought {
@@ -129,27 +110,15 @@ impl Pull<'_> {
         }
         let mut attempts = Vec::new();
         for source in &self.model.sources {
-            if self
-                .options
-                .only
-                .as_ref()
-                .is_some_and(|only| only != source.kind())
-            {
+            if self.options.only.as_ref().is_some_and(|only| only != source.kind()) {
                 continue;
             }
-            match self.one(&source.to_string(), progress, |pull, progress| {
-                pull.take_source(source, progress)
-            }) {
-                Err(ModelsError::NoSource {
-                    attempts: failed, ..
-                }) => attempts.extend(failed),
+            match self.one(&source.to_string(), progress, |pull, progress| pull.take_source(source, progress)) {
+                Err(ModelsError::NoSource { attempts: failed, .. }) => attempts.extend(failed),
                 done => return done,
             }
         }
-        Err(ModelsError::NoSource {
-            name: self.model.name.clone(),
-            attempts,
-        })
+        Err(ModelsError::NoSource { name: self.model.name.clone(), attempts })
     }
 
     /// Tries one source, telling the user.
@@ -160,43 +129,21 @@ impl Pull<'_> {
         work: impl FnOnce(&Self, &mut dyn FnMut(Progress<'_>)) -> Result<Brought, Failure>,
     ) -> Result<Brought, ModelsError> {
         let name = &self.model.name;
-        progress(Progress::Trying {
-            model: name,
-            source,
-        });
+        progress(Progress::Trying { model: name, source });
         match work(self, progress) {
             Ok(brought) => Ok(brought),
             Err(Failure::Fatal(error)) => Err(error),
             Err(Failure::Source(error)) => {
-                progress(Progress::Failed {
-                    model: name,
-                    source,
-                    error: &error,
-                });
-                let attempts = vec![Attempt {
-                    source: source.to_owned(),
-                    error,
-                }];
-                Err(ModelsError::NoSource {
-                    name: name.clone(),
-                    attempts,
-                })
+                progress(Progress::Failed { model: name, source, error: &error });
+                let attempts = vec![Attempt { source: source.to_owned(), error }];
+                Err(ModelsError::NoSource { name: name.clone(), attempts })
             }
         }
     }
 
     /// Whether `folder` has all files with the right bytes.
-    fn has_files(
-        &self,
-        folder: &Path,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<bool, ModelsError> {
-        if !self
-            .model
-            .files
-            .iter()
-            .all(|file| is_placed(&folder.join(&file.path), file.size))
-        {
+    fn has_files(&self, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<bool, ModelsError> {
+        if !self.model.files.iter().all(|file| is_placed(&folder.join(&file.path), file.size)) {
             return Ok(false);
         }
         match self.check_files(folder, progress) {
@@ -206,11 +153,7 @@ impl Pull<'_> {
         }
     }
 
-    pub(super) fn check_files(
-        &self,
-        folder: &Path,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<(), Failure> {
+    pub(super) fn check_files(&self, folder: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Failure> {
         for file in &self.model.files {
             let path = folder.join(&file.path);
             if !path.is_file() {
@@ -220,23 +163,14 @@ impl Pull<'_> {
             if let Some(expected) = file.sha256.known()
                 && expected != found
             {
-                return Err(ModelsError::Mismatch {
-                    path,
-                    expected: expected.to_owned(),
-                    found,
-                }
-                .into());
+                return Err(ModelsError::Mismatch { path, expected: expected.to_owned(), found }.into());
             }
         }
         Ok(())
     }
 
     /// Converts the files to `model.gguf` and returns its hash.
-    fn convert(
-        &self,
-        source: &Path,
-        progress: &mut dyn FnMut(Progress<'_>),
-    ) -> Result<String, ModelsError> {
+    fn convert(&self, source: &Path, progress: &mut dyn FnMut(Progress<'_>)) -> Result<String, ModelsError> {
         let (name, cancel) = (&self.model.name, &self.options.cancel);
         let part = self.folder.incoming().join("converted.part");
         place::make_parent(&part)?;
@@ -247,13 +181,8 @@ impl Pull<'_> {
             && expected != found
         {
             place::remove(&part)?;
-            let reason = format!(
-                "the converter of this build writes SHA-256 {found}, the catalogue says {expected}"
-            );
-            return Err(ModelsError::Convert {
-                name: name.clone(),
-                reason,
-            });
+            let reason = format!("the converter of this build writes SHA-256 {found}, the catalogue says {expected}");
+            return Err(ModelsError::Convert { name: name.clone(), reason });
         }
         place::commit(&part, &self.folder.model())?;
         Ok(found)
@@ -267,9 +196,7 @@ impl Pull<'_> {
             fs::rename(&arrived, &kept).map_err(|e| ModelsError::io("write", &kept, e))?;
         }
         match fs::remove_dir_all(&incoming) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(ModelsError::io("remove", &incoming, e))
-            }
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(ModelsError::io("remove", &incoming, e)),
             _ => Ok(()),
         }
     }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use lorekit_cancel::CancelToken;
@@ -15,7 +16,11 @@ pub const SCOPE: &str =
 
 /// Bytes that look like nothing in particular, long enough for several blocks.
 pub fn content() -> Vec<u8> {
-    (0..200_000u32).flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    static BYTES: LazyLock<Vec<u8>> = LazyLock::new(|| {
+        let words = 0..200_000u32;
+        words.flat_map(|i| i.wrapping_mul(2_654_435_761).to_le_bytes()).collect()
+    });
+    BYTES.clone()
 }
 
 pub fn sha256(bytes: &[u8]) -> String {
@@ -43,7 +48,8 @@ impl World {
         options.endpoints = options.catalogue.endpoints.clone();
         options.hub_token = None;
         options.cache = folder.path().join("cache");
-        options.timeouts = Timeouts { connect: Duration::from_millis(500), idle: Duration::from_millis(500) };
+        // Long enough for a machine that does much else; the tests of silence set their own.
+        options.timeouts = Timeouts { connect: Duration::from_secs(60), idle: Duration::from_secs(60) };
         options.pip = Some(PathBuf::from("no-such-pip"));
         Self { folder, options, told: Vec::new() }
     }
