@@ -261,7 +261,7 @@ impl Reader<'_, '_> {
     /// Ends the block at hand; the next text is of this kind. Inside a table cell it is only a space.
     fn open(&mut self, kind: BlockKind) {
         if self.table.is_some() {
-            self.builder.push_decoded(" ", self.base..self.base);
+            self.builder.derived_space();
             return;
         }
         if self.fresh_item && matches!(kind, BlockKind::Paragraph) {

@@ -175,6 +175,13 @@ impl TextBuilder {
         self.emit(derived, at..at, false);
     }
 
+    /// White space that stands nowhere in the source, between two blocks that are written into one.
+    pub(crate) fn derived_space(&mut self) {
+        self.flush();
+        let at = self.source_end;
+        self.push_char(' ', at..at, false);
+    }
+
     /// A line end inside a paragraph.
     pub(crate) fn soft_break(&mut self, source: Range<usize>) {
         self.flush();

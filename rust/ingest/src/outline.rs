@@ -30,6 +30,9 @@ pub(crate) struct Piece {
 /// Longest title of an article that is set on the line of its number, in characters.
 const MAX_ARTICLE_TITLE: usize = 100;
 
+/// The place of text before the first heading.
+const START: &str = "start";
+
 /// The sections of a document in order. Every byte of a block that is neither heading nor article marker is in one.
 pub(crate) fn outline(document: &Document) -> Vec<Section> {
     let mut outline = Outline::new(document);
@@ -245,7 +248,7 @@ impl<'a> Outline<'a> {
     fn piece(&mut self, kind: BlockKind, range: Range<usize>) {
         if !self.open {
             let name = self.headings.last().map(|h| slug(&h.text)).filter(|s| !s.is_empty());
-            self.start(None, name.as_deref().unwrap_or("start"));
+            self.start(None, name.as_deref().unwrap_or(START));
         }
         if let Some(section) = self.sections.last_mut() {
             section.pieces.push(Piece { kind, range });
@@ -257,7 +260,12 @@ impl<'a> Outline<'a> {
         let times = self.taken.entry(key.to_owned()).or_default();
         *times += 1;
         let id = &self.document.id;
-        let place = if *times > 1 { format!("{id}#{key}~{times}") } else { format!("{id}#{key}") };
+        let place = match *times {
+            // An id that names a place already needs no other where the text has no structure.
+            1 if key == START && id.contains('#') => id.clone(),
+            1 => format!("{id}#{key}"),
+            times => format!("{id}#{key}~{times}"),
+        };
         let mut title_path = self.title_path();
         if article.is_some()
             && let (Some(title), Some(text)) = (self.lettered.as_ref(), self.sections.last())
@@ -292,7 +300,7 @@ impl<'a> Outline<'a> {
                 .map(|b| Piece { kind: BlockKind::Paragraph, range: b.range.clone() })
                 .collect();
             if !pieces.is_empty() {
-                let place = format!("{}#start", self.document.id);
+                let place = format!("{}#{START}", self.document.id);
                 self.sections.push(Section {
                     title_path: vec![self.document.title.clone()],
                     article: None,

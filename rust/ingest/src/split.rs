@@ -39,7 +39,7 @@ pub struct PassageDraft {
     pub article: Option<String>,
     /// Document id, `#`, and the article number in Arabic digits (第八十五条之一 gives `85-1`) or else a slug of the
     /// heading; `start` before the first one. All passages of one article share it; a number that comes again in the
-    /// same document gets `~2`. A document that is one declared article and whose id holds a `#` has its id as place.
+    /// same document gets `~2`. Where the id of a document without structure, or of one declared article, holds a `#`, it is the place.
     pub place: String,
     /// Bytes of the source file that `range` came from.
     pub source: Range<usize>,

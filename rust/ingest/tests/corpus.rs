@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use common::{assert_sound, count};
-use lorekit_ingest::{PassageDraft, ReadOptions, SplitOptions, read_bytes, read_folder, split};
+use lorekit_ingest::{Language, PassageDraft, ReadOptions, SplitOptions, read_bytes, read_folder, split};
 
 fn folder() -> Option<PathBuf> {
     let folder = std::env::var_os("LOREKIT_LAWS").map(PathBuf::from);
@@ -70,6 +70,7 @@ fn every_article_of_the_laws_is_found_at_its_place() {
     let split: Vec<Vec<PassageDraft>> = reading.documents.iter().map(|d| split(d, &options, &count)).collect();
     let time = started.elapsed();
     for (document, passages) in reading.documents.iter().zip(&split) {
+        assert_eq!(document.language, Language::Zh, "{}", document.id);
         assert_sound(document, passages, document.source_bytes as usize);
     }
     let passages: Vec<_> = split.into_iter().flatten().collect();

@@ -112,6 +112,14 @@ fn markdown_and_json_lines_give_the_same_passage() {
 }
 
 #[test]
+fn an_id_that_names_a_place_is_the_place() {
+    let line = r#"{"id":"faq#12","text":"How long is a loan? Ten days."}"#;
+    assert_eq!(passages("faq.jsonl", line, 99)[0].place, "faq#12");
+    let line = r#"{"id":"faq-12","text":"How long is a loan? Ten days."}"#;
+    assert_eq!(passages("faq.jsonl", line, 99)[0].place, "faq-12#start");
+}
+
+#[test]
 fn english_sections_and_their_lettered_paragraphs_have_places() {
     let source = "# Part 99 Library loans\n\n## Subpart A\n\n### § 99.6 Liability of borrower.\n\n(a) Conditions. A borrower is liable if told so.\n\n(b) Limits. The liability is at most $50. It ends:\n\n(1) On return; or\n\n(2) After ten days.\n\n§ 99.7 Notices\n\nA notice may be sent by mail.\n";
     let all = passages("cfr.md", source, 200);
