@@ -301,9 +301,12 @@ fn facts(
 }
 
 /// The floor of an embedder when the publisher gives none.
+///
+/// EmbeddingGemma, on the 208 answerable and 41 unanswerable development questions over Chinese financial law: 0.45
+/// declines 1.4 % of the first and 49 % of the second. The value for BERT-like embedders is chosen, not tuned.
 fn usual_floor(architecture: &str) -> Option<f64> {
     match architecture {
-        "gemma-embedding" => Some(0.35),
+        "gemma-embedding" => Some(0.45),
         "bert" => Some(0.30),
         _ => None,
     }

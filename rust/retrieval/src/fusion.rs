@@ -12,10 +12,13 @@ pub struct Weights {
 }
 
 impl Default for Weights {
-    /// 0.75 dense and 0.25 lexical: on a sub-corpus of Chinese financial law it led one-to-one
-    /// rank fusion by 7 points of hit@3 (208 questions, EmbeddingGemma-300M).
+    /// 0.85 dense and 0.15 lexical.
+    ///
+    /// Measured over all 9,156 articles of a corpus of Chinese financial law with EmbeddingGemma-300M (Q8_0) and the
+    /// 208 development questions, hit@3: dense alone .740, lexical alone .567, fused with a dense weight of
+    /// .75 .731, .85 .755, .92 .760; hit@10 is best at .85 (.861).
     fn default() -> Self {
-        Self { dense: 0.75, lexical: 0.25 }
+        Self { dense: 0.85, lexical: 0.15 }
     }
 }
 
