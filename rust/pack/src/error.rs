@@ -139,6 +139,11 @@ impl Error {
         expected: impl Into<String>,
         found: impl ToString,
     ) -> Self {
-        Self::Damaged { path: path.to_path_buf(), part: part.into(), expected: expected.into(), found: found.to_string() }
+        Self::Damaged {
+            path: path.to_path_buf(),
+            part: part.into(),
+            expected: expected.into(),
+            found: found.to_string(),
+        }
     }
 }

@@ -416,7 +416,8 @@ pub(crate) mod tests {
 
     #[test]
     fn values_outside_their_limits_are_refused_by_name() {
-        let cases: [(&str, fn(&mut Manifest)); 9] = [
+        type Case = (&'static str, fn(&mut Manifest));
+        let cases: [Case; 9] = [
             ("pack_id", |m| m.pack_id.clear()),
             ("parent", |m| m.parent = Some(StateHash([0; 32]))),
             ("parent", |m| m.kind = PackKind::Delta),

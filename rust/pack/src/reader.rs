@@ -288,7 +288,12 @@ fn check_sections(path: &Path, header: &Header, manifest: &Manifest, table: &[u8
     }
     let first = if manifest.sections.is_empty() { SECTION_ALIGNMENT } else { end };
     if align_up(first, PART_ALIGNMENT) != Some(header.manifest_offset) {
-        return Err(Error::damaged(path, "manifest", "an offset right behind the last section", header.manifest_offset));
+        return Err(Error::damaged(
+            path,
+            "manifest",
+            "an offset right behind the last section",
+            header.manifest_offset,
+        ));
     }
     Ok(())
 }

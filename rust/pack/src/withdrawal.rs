@@ -74,7 +74,8 @@ pub fn encode_withdrawals(path: &Path, withdrawals: &[Withdrawal]) -> Result<Vec
 /// # Errors
 /// [`Error::UnsupportedVersion`] for a newer section, [`Error::Damaged`] for anything the format does not allow.
 pub fn decode_withdrawals(path: &Path, bytes: &[u8]) -> Result<Vec<Withdrawal>> {
-    let damaged = |expected: &str, found: &dyn ToString| Error::damaged(path, "withdrawals", expected, found.to_string());
+    let damaged =
+        |expected: &str, found: &dyn ToString| Error::damaged(path, "withdrawals", expected, found.to_string());
     let Some((head, body)) = bytes.split_first_chunk::<HEAD_BYTES>() else {
         return Err(damaged("a head of 16 bytes", &bytes.len()));
     };
@@ -82,7 +83,8 @@ pub fn decode_withdrawals(path: &Path, bytes: &[u8]) -> Result<Vec<Withdrawal>> 
     if number(0) != VERSION {
         return Err(Error::UnsupportedVersion { path: path.into(), found: number(0), supported: VERSION });
     }
-    if (body.len() / ENTRY_BYTES) as u64 != u64::from(number(4)) || body.len() % ENTRY_BYTES != 0 || head[8..] != [0; 8] {
+    if (body.len() / ENTRY_BYTES) as u64 != u64::from(number(4)) || body.len() % ENTRY_BYTES != 0 || head[8..] != [0; 8]
+    {
         return Err(damaged("32 bytes an entry", &body.len()));
     }
     let mut withdrawals: Vec<Withdrawal> = Vec::with_capacity(body.len() / ENTRY_BYTES);

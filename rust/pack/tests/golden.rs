@@ -3,9 +3,7 @@
 
 use std::path::PathBuf;
 
-use lorekit_pack::{
-    Error, IndexKind, Pack, PackKind, SectionKind, StateHash, WithdrawalKind, decode_withdrawals,
-};
+use lorekit_pack::{Error, IndexKind, Pack, PackKind, SectionKind, StateHash, WithdrawalKind, decode_withdrawals};
 
 fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
@@ -42,8 +40,7 @@ fn a_delta_of_version_1_opens_with_its_withdrawals() {
     assert_eq!(pack.manifest().parent, Some(base.manifest().state));
     assert_eq!(pack.manifest().state, StateHash([9; 32]));
     assert_eq!(pack.section(SectionKind::Notices).unwrap(), b"CC0");
-    let withdrawals =
-        decode_withdrawals(pack.path(), pack.require(SectionKind::Withdrawals).unwrap()).unwrap();
+    let withdrawals = decode_withdrawals(pack.path(), pack.require(SectionKind::Withdrawals).unwrap()).unwrap();
     let kind = |id: &str| &withdrawals.iter().find(|w| w.passage.to_string() == id).unwrap().kind;
     let superseded = WithdrawalKind::Superseded { valid_to: "2025-06-30".into() };
     assert_eq!(*kind("d22c3c4e8665fb6dc6f91826228b0ae1"), superseded);

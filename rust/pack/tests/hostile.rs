@@ -134,11 +134,7 @@ const CASES: &[Case] = &[
     ("a manifest that is no UTF-8", |f| f.manifest_bytes = Some(b"{\"title\":\"\xff\"}".to_vec()), "line 1"),
     ("a manifest of brackets", |f| f.manifest_bytes = Some(vec![b'['; 1 << 19]), "line 1"),
     ("a manifest too long", |f| f.manifest_bytes = Some(vec![b' '; (1 << 20) + 1]), "1048576"),
-    (
-        "a field twice",
-        |f| f.manifest_bytes = Some(b"{\"format_version\":1,\"format_version\":1}".to_vec()),
-        "line 1",
-    ),
+    ("a field twice", |f| f.manifest_bytes = Some(b"{\"format_version\":1,\"format_version\":1}".to_vec()), "line 1"),
     ("a missing field", |f| drop(f.manifest.as_object_mut().unwrap().remove("embedder")), "line 1"),
     ("a negative version", |f| f.manifest["version"] = json!(-1), "line 1"),
     ("a version beyond 64 bits", |f| f.manifest["version"] = json!(1e30), "line 1"),

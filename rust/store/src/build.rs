@@ -49,7 +49,10 @@ pub fn write_pack(
     let prepared = prepare(input, &rows, dims);
     let state = {
         let mut state = StateBuilder::new();
-        input.documents.iter().for_each(|document| state.document(document_digest(document)));
+        // A document is live if it has a live passage; passages are in document order.
+        let mut live: Vec<usize> = input.passages.iter().map(|passage| passage.document).collect();
+        live.dedup();
+        live.iter().for_each(|&document| state.document(document_digest(&input.documents[document])));
         prepared.iter().for_each(|passage| state.passage(passage.id, passage.digest));
         state.finish()
     };
@@ -82,7 +85,10 @@ fn invalid(what: &'static str, index: usize, reason: impl Into<String>) -> Error
 
 fn check_labels(what: &'static str, index: usize, labels: &[String]) -> Result<()> {
     let well_formed = |label: &String| {
-        !label.is_empty() && label.len() <= MAX_LABEL_BYTES && label.trim() == label && !label.contains(char::is_control)
+        !label.is_empty()
+            && label.len() <= MAX_LABEL_BYTES
+            && label.trim() == label
+            && !label.contains(char::is_control)
     };
     if labels.iter().all(well_formed) {
         Ok(())

@@ -58,7 +58,9 @@ pub(crate) fn build_vectors(
         for &expansion_search in searches {
             index.change_expansion_search(expansion_search);
             let recall = measure(path, &index, &matrix, &queries, &truth, progress, cancel)?;
-            log::info!("vector index: connectivity {connectivity}, expansion {expansion_search}, recall@10 {recall:.4}");
+            log::info!(
+                "vector index: connectivity {connectivity}, expansion {expansion_search}, recall@10 {recall:.4}"
+            );
             if recall >= RECALL_GATE {
                 let info = IndexInfo {
                     kind: IndexKind::Hnsw,

@@ -214,8 +214,10 @@ impl Library {
 /// Whether the database has as many rows as the manifest says, numbered without a gap.
 fn check_counts(path: &Path, database: &MappedDatabase, manifest: &Manifest) -> Result<()> {
     let connection = database.connection()?;
-    let tables =
-        [("documents", "the number of documents", manifest.counts.documents), ("passages", "the number of passages", manifest.counts.passages)];
+    let tables = [
+        ("documents", "the number of documents", manifest.counts.documents),
+        ("passages", "the number of passages", manifest.counts.passages),
+    ];
     for (table, what, expected) in tables {
         // The count goes over the index of ids, which is a fraction of the table.
         let statement = format!("SELECT count(*), coalesce(min(id), 1), coalesce(max(id), 0) FROM {table}");

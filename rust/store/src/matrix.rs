@@ -191,7 +191,8 @@ mod tests {
     fn scores_agree_with_double_precision_for_each_length() {
         for dims in [1, 2, 15, 16, 17, 384, 768, 1000] {
             let row: Vec<f32> = (0..dims).map(|i| ((i * 37 % 19) as f32 - 9.0) / 7.0 + 0.01).collect();
-            let query = unit(&(0..dims).map(|i| ((i * 53 % 23) as f32 - 11.0) / 5.0 + 0.02).collect::<Vec<_>>()).unwrap();
+            let query =
+                unit(&(0..dims).map(|i| ((i * 53 % 23) as f32 - 11.0) / 5.0 + 0.02).collect::<Vec<_>>()).unwrap();
             let bytes = matrix(&[&row]);
             let stored = Matrix::of_rows(&bytes, dims).widened(0).unwrap();
             let (mut dot, mut square) = (0.0f64, 0.0f64);

@@ -64,9 +64,8 @@ fn document(path: &Path, connection: &Connection, number: i64) -> Result<Documen
 /// All documents in order.
 pub(crate) fn documents(path: &Path, connection: &Connection) -> Result<Vec<Document>> {
     let failed = || database_error(path, "reading documents");
-    let mut statement = connection
-        .prepare_cached(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents ORDER BY id"))
-        .map_err(failed())?;
+    let mut statement =
+        connection.prepare_cached(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents ORDER BY id")).map_err(failed())?;
     let mut rows = statement.query([]).map_err(failed())?;
     let mut documents = Vec::new();
     while let Some(row) = rows.next().map_err(failed())? {
@@ -94,8 +93,7 @@ fn read_document(path: &Path, row: &Row<'_>) -> Result<Document> {
 /// The key of the passage with this id.
 pub(crate) fn key_of(path: &Path, connection: &Connection, id: PassageId) -> Result<Option<u64>> {
     let failed = || database_error(path, "looking for a passage");
-    let mut statement =
-        connection.prepare_cached("SELECT id FROM passages WHERE passage_id = ?1").map_err(failed())?;
+    let mut statement = connection.prepare_cached("SELECT id FROM passages WHERE passage_id = ?1").map_err(failed())?;
     let number: Option<i64> = statement.query_row([id.0], |row| row.get(0)).optional().map_err(failed())?;
     number
         .map(|number| {
@@ -108,11 +106,9 @@ pub(crate) fn key_of(path: &Path, connection: &Connection, id: PassageId) -> Res
 /// The keys next to this one that belong to the same document; there are `keys` in all.
 pub(crate) fn neighbours(path: &Path, connection: &Connection, key: u64, keys: u64) -> Result<Neighbours> {
     let failed = || database_error(path, "reading a passage");
-    let mut statement =
-        connection.prepare_cached("SELECT document FROM passages WHERE id = ?1").map_err(failed())?;
-    let mut document_of = |key: u64| -> Result<i64> {
-        statement.query_row([row_number(key)], |row| row.get(0)).map_err(failed())
-    };
+    let mut statement = connection.prepare_cached("SELECT document FROM passages WHERE id = ?1").map_err(failed())?;
+    let mut document_of =
+        |key: u64| -> Result<i64> { statement.query_row([row_number(key)], |row| row.get(0)).map_err(failed()) };
     let own = document_of(key)?;
     let mut same = |other: Option<u64>| -> Result<Option<u64>> {
         match other.filter(|&other| other < keys) {

@@ -44,12 +44,7 @@ const EXPECTED: [(&str, &str, &str, Option<&str>); 9] = [
         "lexical_config",
         Some("CREATE TABLE 'lexical_config'(k PRIMARY KEY, v) WITHOUT ROWID"),
     ),
-    (
-        "table",
-        "lexical_data",
-        "lexical_data",
-        Some("CREATE TABLE 'lexical_data'(id INTEGER PRIMARY KEY, block BLOB)"),
-    ),
+    ("table", "lexical_data", "lexical_data", Some("CREATE TABLE 'lexical_data'(id INTEGER PRIMARY KEY, block BLOB)")),
     (
         "table",
         "lexical_docsize",
@@ -80,9 +75,8 @@ pub(crate) fn create(path: &Path, connection: &Connection) -> Result<()> {
 pub(crate) fn check(path: &Path, connection: &Connection) -> Result<()> {
     let failed = || database_error(path, "reading the schema");
     let foreign = |difference: String| Error::ForeignSchema { path: path.into(), difference };
-    let pragma = |name: &str| {
-        connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0)).map_err(failed())
-    };
+    let pragma =
+        |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0)).map_err(failed());
     let application = pragma("application_id")?;
     if application != APPLICATION_ID {
         return Err(foreign(format!("application id {application:#x}")));

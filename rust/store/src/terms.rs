@@ -125,10 +125,7 @@ fn is_word(c: char) -> bool {
 }
 
 fn is_inner_point(chars: &[char], at: usize) -> bool {
-    chars[at] == '.'
-        && at > 0
-        && chars[at - 1].is_ascii_digit()
-        && chars.get(at + 1).is_some_and(char::is_ascii_digit)
+    chars[at] == '.' && at > 0 && chars[at - 1].is_ascii_digit() && chars.get(at + 1).is_some_and(char::is_ascii_digit)
 }
 
 /// What follows 第, as the term of an article and the characters it took: `八十五条` and `85 条` give `第85条`,
@@ -219,7 +216,11 @@ mod tests {
         check("3.5% 的 1.", &["3.5", "的", "1"], &["3.5", "的", "1"]);
         check("a a", &["a", "a"], &["a"]);
         check("\" * NEAR( OR", &["near", "or"], &["near", "or"]);
-        check("第五条银行", &["第", "第五", "五", "五条", "条", "条银", "银", "银行", "行", "第5条"], &["第5条", "银行"]);
+        check(
+            "第五条银行",
+            &["第", "第五", "五", "五条", "条", "条银", "银", "银行", "行", "第5条"],
+            &["第5条", "银行"],
+        );
         check("हिन्दी", &["हिन्दी"], &["हिन्दी"]);
     }
 
@@ -242,9 +243,13 @@ mod tests {
 
     #[test]
     fn what_only_looks_like_an_article_number_gives_no_article_term() {
-        for text in ["第条", "第十章", "第", "第99999条", "第九九九九九九九九九九九九九九九九九九条", "第 条"] {
+        for text in ["第条", "第十章", "第", "第99999条", "第九九九九九九九九九九九九九九九九九九条", "第 条"]
+        {
             // Pairs of the run have two characters, an article's term has at least three.
-            assert!(!lexical_terms(text).iter().any(|term| term.starts_with('第') && term.chars().count() > 2), "{text}");
+            assert!(
+                !lexical_terms(text).iter().any(|term| term.starts_with('第') && term.chars().count() > 2),
+                "{text}"
+            );
         }
     }
 

@@ -3,9 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
-use lorekit_pack::{
-    Calibration, EmbedderInfo, Manifest, PackKind, PassageId, RetrievalInfo, SplitterInfo, StateHash,
-};
+use lorekit_pack::{Calibration, EmbedderInfo, Manifest, PackKind, PassageId, RetrievalInfo, SplitterInfo, StateHash};
 
 /// A document on its way into a pack.
 #[derive(Clone, Debug, PartialEq, Eq)]

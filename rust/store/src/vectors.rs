@@ -31,7 +31,8 @@ impl Vectors {
     pub fn open(pack: Arc<Pack>, threads: usize) -> Result<Self> {
         let manifest = pack.manifest();
         let path = pack.path();
-        let damaged = |what, expected: String, found: String| Error::DamagedIndex { path: path.into(), what, expected, found };
+        let damaged =
+            |what, expected: String, found: String| Error::DamagedIndex { path: path.into(), what, expected, found };
         let rows = usize::try_from(manifest.counts.passages)
             .map_err(|_| Error::Unsupported { path: path.into(), feature: "so many passages" })?;
         let dims = manifest.embedder.dims as usize;

@@ -204,7 +204,8 @@ fn chosen_lies_are_refused_by_name() {
 #[test]
 fn a_manifest_that_lies_about_the_index_is_refused() {
     let harness = Harness::new();
-    let cases: [(&str, fn(&mut lorekit_pack::Manifest)); 6] = [
+    type Case = (&'static str, fn(&mut lorekit_pack::Manifest));
+    let cases: [Case; 6] = [
         ("exact", |m| m.index.kind = lorekit_pack::IndexKind::Exact),
         ("connectivity", |m| m.index.connectivity = 17),
         ("dims", |m| m.embedder.dims = 13),

@@ -113,6 +113,16 @@ fn the_state_ignores_the_place_in_the_file_and_notices_a_label() {
 }
 
 #[test]
+fn a_document_without_passages_is_not_part_of_the_state() {
+    let corpus = laws(8);
+    let mut more = corpus.clone();
+    more.documents.push(common::document("empty", "空"));
+    let ((_f1, one), (_f2, other)) = (built(&corpus), built(&more));
+    assert_eq!(one.manifest().state, other.manifest().state);
+    assert_eq!(other.documents().unwrap().len(), 3);
+}
+
+#[test]
 fn equal_passages_of_one_document_have_ids_of_their_own() {
     let mut corpus = laws(8);
     corpus.passages[1] = corpus.passages[0].clone();
@@ -151,7 +161,7 @@ fn a_filter_is_never_broken_however_few_it_leaves() {
     let (_folder, library) = built(&corpus);
     for query in noise_vectors(5, 32, 77) {
         for step in [1, 2, 10, 50, 999] {
-            let allow = move |key: u64| key % step == 0;
+            let allow = move |key: u64| key.is_multiple_of(step);
             let exact = library.exact(&query, 10, Some(&allow)).unwrap();
             let dense = library.dense(&query, 10, Some(&allow)).unwrap();
             let expected = 10.min(2000usize.div_ceil(step as usize));
@@ -214,8 +224,27 @@ fn lexical_scores_fall_and_are_finite() {
 fn no_text_is_taken_as_a_query_language() {
     let (_folder, library) = built(&laws(8));
     let hostile = [
-        "", " ", "\"", "\"\"\"", "*", "银行*", "NEAR(银行 存款, 2)", "OR", "AND OR NOT", "heading:银行", "-银行", "^银行",
-        "{heading body}:x", "'; DROP TABLE passages; --", "\0", "银行\0存款", "(((((", "a\" OR \"b", "🦀", "+", "银行 NOT 银行",
+        "",
+        " ",
+        "\"",
+        "\"\"\"",
+        "*",
+        "银行*",
+        "NEAR(银行 存款, 2)",
+        "OR",
+        "AND OR NOT",
+        "heading:银行",
+        "-银行",
+        "^银行",
+        "{heading body}:x",
+        "'; DROP TABLE passages; --",
+        "\0",
+        "银行\0存款",
+        "(((((",
+        "a\" OR \"b",
+        "🦀",
+        "+",
+        "银行 NOT 银行",
     ];
     for text in hostile {
         library.lexical(text, 10).unwrap_or_else(|error| panic!("{text:?}: {error}"));
@@ -242,7 +271,8 @@ fn empty_packs_open_and_find_nothing() {
 
 #[test]
 fn input_that_contradicts_itself_is_refused_and_leaves_nothing() {
-    let cases: [(&str, fn(&mut Corpus)); 10] = [
+    type Case = (&'static str, fn(&mut Corpus));
+    let cases: [Case; 10] = [
         ("one vector too few", |c| c.vectors.truncate(4)),
         ("a vector too short", |c| c.vectors[2].truncate(7)),
         ("a NaN", |c| c.vectors[2][1] = f32::NAN),
@@ -306,7 +336,7 @@ fn sixteen_threads_search_at_once_and_agree() {
     let queries = noise_vectors(20, 24, 5);
     let answer = |index: usize| {
         let query = &queries[index % queries.len()];
-        let allow = |key: u64| key % 3 != 0;
+        let allow = |key: u64| !key.is_multiple_of(3);
         let dense = library.dense(query, 10, None).unwrap();
         let filtered = library.dense(query, 10, Some(&allow)).unwrap();
         let words = library.lexical(&format!("编号 n{index} 内容"), 5).unwrap();

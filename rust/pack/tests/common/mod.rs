@@ -117,16 +117,7 @@ impl Forgery {
         }
         let mut manifest = serde_json::to_value(manifest()).unwrap();
         manifest.as_object_mut().unwrap().remove("sections");
-        Self {
-            version: 1,
-            parts,
-            body,
-            manifest,
-            manifest_bytes: None,
-            header: |_| {},
-            table: None,
-            flags: 0,
-        }
+        Self { version: 1, parts, body, manifest, manifest_bytes: None, header: |_| {}, table: None, flags: 0 }
     }
 
     pub fn bytes(&self) -> Vec<u8> {

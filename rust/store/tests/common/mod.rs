@@ -116,7 +116,8 @@ pub fn synthetic(count: usize, dims: usize, index: IndexChoice) -> Corpus {
     let documents: Vec<_> = (0..n_documents).map(|i| document(&format!("d{i}"), &format!("文件{i}"))).collect();
     let passages = (0..count)
         .map(|i| {
-            let text = format!("第{i}段 编号 n{i} 内容{}", (0..20).map(|j| char_of(i * 31 + j * 7)).collect::<String>());
+            let text =
+                format!("第{i}段 编号 n{i} 内容{}", (0..20).map(|j| char_of(i * 31 + j * 7)).collect::<String>());
             passage(i / 50, &format!("d{}", i / 50), &format!("第{}条", i % 50 + 1), &text, (i * 100) as u64)
         })
         .collect();
