@@ -63,7 +63,7 @@ def qwen2():
     return tiny.seeded(Qwen2ForCausalLM(config), 6), words, "qwen2"
 
 
-def make_adapters(folder: Path, work: Path, seed: int) -> None:
+def make_adapters(folder: Path, work: Path, family: str, seed: int) -> None:
     """Saves each adapter under `work/<name>`, A and B both random: a fresh B is zero and would show nothing."""
     from transformers import AutoModelForCausalLM
 
@@ -77,6 +77,9 @@ def make_adapters(folder: Path, work: Path, seed: int) -> None:
                     noise = torch.randn(weight.shape, generator=made)
                     weight.copy_((noise * (0.7 / weight.shape[1] ** 0.5)).half().float())
         model.save_pretrained(work / name)
+        (work / name / "README.md").unlink()  # the converter would copy this machine's paths from it
+        config = work / name / "adapter_config.json"
+        config.write_text(config.read_text().replace(str(folder), f"tiny-{family}") + "\n")
 
 
 def convert_adapter(llama_cpp: Path, base: Path, adapter: Path, target: Path) -> None:
@@ -100,7 +103,7 @@ def make(family: str, build, seed: int, llama_cpp: Path, out: Path) -> None:
     with tempfile.TemporaryDirectory() as place:
         folder, work = Path(place) / "base", Path(place) / "adapters"
         tiny.save(model, words, folder)
-        make_adapters(folder, work, seed)
+        make_adapters(folder, work, family, seed)
         for name, *_ in ADAPTERS:
             convert_adapter(llama_cpp, folder, work / name, out / f"{family}-{name}.gguf")
         for kind in ("f32", "q8_0"):
@@ -128,8 +131,6 @@ def make(family: str, build, seed: int, llama_cpp: Path, out: Path) -> None:
         saved.mkdir(parents=True, exist_ok=True)
         for part in ("adapter_config.json", "adapter_model.safetensors"):
             shutil.copy(work / "qv" / part, saved / part)
-        config = saved / "adapter_config.json"
-        config.write_text(config.read_text().replace(str(folder), f"tiny-{family}") + "\n")
     versions = engines.versions("llama-cpp-python", "transformers", "tokenizers", "peft", "torch", "gguf", "numpy")
     tiny.write_json(
         out / f"{family}.json",
