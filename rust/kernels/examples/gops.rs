@@ -11,9 +11,8 @@ fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
     let threads = args.first().and_then(|arg| arg.parse().ok()).unwrap_or(1);
     let wanted = args.get(1).map_or("", String::as_str);
-    let sizes: Vec<usize> = args.get(2).map_or(vec![1, 4, 512], |arg| {
-        arg.split(',').filter_map(|m| m.parse().ok()).collect()
-    });
+    let sizes: Vec<usize> =
+        args.get(2).map_or(vec![1, 4, 512], |arg| arg.split(',').filter_map(|m| m.parse().ok()).collect());
     let pool = ThreadPool::new(threads);
     let n = 4864;
     for format in Format::ALL {
@@ -28,9 +27,7 @@ fn main() {
             }
             let copies = if cold { (256 << 20) / (row * n) } else { 1 };
             let data = random_blocks(format, row * n * copies);
-            let x: Vec<f32> = (0..m * k)
-                .map(|i| ((i * 7919) % 2003) as f32 / 1000.0 - 1.0)
-                .collect();
+            let x: Vec<f32> = (0..m * k).map(|i| ((i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect();
             let mut out = vec![0.0; m * n];
             let mut activations = Activations::new();
             activations.set(&pool, &x, k);
@@ -42,9 +39,7 @@ fn main() {
                 matmul(&pool, w, &activations, &mut out);
                 times.push(start.elapsed().as_secs_f64());
             }
-            let cpu = cpu_seconds().zip(cpu).map_or(f64::NAN, |(now, before)| {
-                (now - before) / times.len() as f64
-            });
+            let cpu = cpu_seconds().zip(cpu).map_or(f64::NAN, |(now, before)| (now - before) / times.len() as f64);
             times.sort_by(f64::total_cmp);
             let (median, best) = (times[times.len() / 2], times[0]);
             let (ops, bytes) = (2.0 * (n * k * m) as f64, (n * row) as f64);

@@ -31,15 +31,15 @@ pub struct Activations {
 }
 
 /// The parts of all buffers that belong to some rows.
-struct Part<'a> {
-    x: &'a [f32],
-    values: &'a mut [f32],
-    q: &'a mut [i8],
-    biased: &'a mut [u8],
-    d: &'a mut [f32],
-    sums: &'a mut [i32],
-    dsums: &'a mut [f32],
-    dsums32: &'a mut [f32],
+pub(crate) struct Part<'a> {
+    pub(crate) x: &'a [f32],
+    pub(crate) values: &'a mut [f32],
+    pub(crate) q: &'a mut [i8],
+    pub(crate) biased: &'a mut [u8],
+    pub(crate) d: &'a mut [f32],
+    pub(crate) sums: &'a mut [i32],
+    pub(crate) dsums: &'a mut [f32],
+    pub(crate) dsums32: &'a mut [f32],
 }
 
 impl Activations {
@@ -67,11 +67,7 @@ impl Activations {
     }
 
     pub(crate) fn set_on(&mut self, isa: Isa, pool: &ThreadPool, x: &[f32], cols: usize) {
-        assert!(
-            cols > 0 && x.len().is_multiple_of(cols),
-            "{} values in rows of {cols}",
-            x.len()
-        );
+        assert!(cols > 0 && x.len().is_multiple_of(cols), "{} values in rows of {cols}", x.len());
         self.rows = x.len() / cols;
         self.cols = cols;
         self.values.resize(x.len(), 0.0);
@@ -86,50 +82,37 @@ impl Activations {
         self.sums.resize(x.len() / 16, 0);
         self.dsums.resize(x.len() / 16, 0.0);
         self.dsums32.resize(x.len() / 32, 0.0);
-        let task = if x.len() < 2 * TASK {
-            x.len().max(1)
-        } else {
-            TASK
-        };
+        let task = if x.len() < 2 * TASK { x.len().max(1) } else { TASK };
         let parts = x
             .chunks(task)
             .zip(self.values.chunks_mut(task))
             .zip(self.q.chunks_mut(task).zip(self.biased.chunks_mut(task)))
-            .zip(
-                self.d
-                    .chunks_mut(task.div_ceil(32))
-                    .zip(self.sums.chunks_mut(task.div_ceil(16))),
-            )
-            .zip(
-                self.dsums
-                    .chunks_mut(task.div_ceil(16))
-                    .zip(self.dsums32.chunks_mut(task.div_ceil(32))),
-            )
-            .map(
-                |((((x, values), (q, biased)), (d, sums)), (dsums, dsums32))| {
-                    Mutex::new(Part {
-                        x,
-                        values,
-                        q,
-                        biased,
-                        d,
-                        sums,
-                        dsums,
-                        dsums32,
-                    })
-                },
-            );
+            .zip(self.d.chunks_mut(task.div_ceil(32)).zip(self.sums.chunks_mut(task.div_ceil(16))))
+            .zip(self.dsums.chunks_mut(task.div_ceil(16)).zip(self.dsums32.chunks_mut(task.div_ceil(32))))
+            .map(|((((x, values), (q, biased)), (d, sums)), (dsums, dsums32))| {
+                Mutex::new(Part { x, values, q, biased, d, sums, dsums, dsums32 })
+            });
         if task == x.len().max(1) {
             for part in parts {
                 let mut part = part.into_inner().unwrap_or_else(PoisonError::into_inner);
-                isa.compiled(Quantize(&mut part));
+                part.quantize(isa);
             }
         } else {
             let parts: Vec<_> = parts.collect();
             pool.run(parts.len(), &|i| {
                 let mut part = parts[i].lock().unwrap_or_else(PoisonError::into_inner);
-                isa.compiled(Quantize(&mut part));
+                part.quantize(isa);
             });
+        }
+    }
+}
+
+impl Part<'_> {
+    fn quantize(&mut self, isa: Isa) {
+        match isa {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512Vnni => crate::x86::quantize(isa, self),
+            _ => isa.compiled(Quantize(self)),
         }
     }
 }
@@ -147,12 +130,7 @@ impl Kernel for Quantize<'_, '_> {
 #[inline(always)]
 fn quantize(part: &mut Part<'_>) {
     part.values.copy_from_slice(part.x);
-    let q = part
-        .q
-        .as_chunks_mut::<32>()
-        .0
-        .iter_mut()
-        .zip(part.biased.as_chunks_mut::<32>().0);
+    let q = part.q.as_chunks_mut::<32>().0.iter_mut().zip(part.biased.as_chunks_mut::<32>().0);
     for (i, (x, (q, biased))) in part.x.as_chunks::<32>().0.iter().zip(q).enumerate() {
         let d = quantize_32(x, q);
         let mut halves = [0i32; 2];
@@ -181,14 +159,21 @@ fn quantize_32(x: &[f32; 32], q: &mut [i8; 32]) -> f32 {
     const MAGIC: f32 = 12_582_912.0;
     // Bits of magnitudes are ordered as the magnitudes are, with NaN above all.
     let largest = f32::from_bits(x.iter().fold(0, |m, v| m.max(v.to_bits() & 0x7fff_ffff)));
-    let usable = largest >= 1e-30 && largest < f32::INFINITY;
-    let inverse = if usable { 127.0 / largest } else { 0.0 };
+    let (d, inverse) = scale_and_inverse(largest);
     for (q, x) in q.iter_mut().zip(x) {
         *q = ((x * inverse) + MAGIC).to_bits() as i8;
     }
-    if usable || largest.is_nan() || largest == f32::INFINITY {
-        largest / 127.0
+    d
+}
+
+/// The scale of a group whose largest magnitude is `largest`, and what its values are multiplied with.
+#[inline(always)]
+pub(crate) fn scale_and_inverse(largest: f32) -> (f32, f32) {
+    if largest < 1e-30 {
+        (0.0, 0.0)
+    } else if largest < f32::INFINITY {
+        (largest / 127.0, 127.0 / largest)
     } else {
-        0.0
+        (largest, 0.0)
     }
 }

@@ -43,17 +43,7 @@ pub fn attend(
     out: &mut [f32],
 ) {
     let shape = Shape::new(q, n_heads, kv.n_kv_heads(), kv.head_dim(), out);
-    causal(
-        Isa::detected(),
-        pool,
-        q,
-        shape,
-        kv,
-        first_position,
-        window,
-        scale,
-        out,
-    );
+    causal(Isa::detected(), pool, q, shape, kv, first_position, window, scale, out);
 }
 
 /// [`attend`] on one instruction set.
@@ -70,38 +60,19 @@ fn causal(
     out: &mut [f32],
 ) {
     let head_dim = shape.head_dim;
-    assert!(
-        first_position + shape.rows <= kv.capacity(),
-        "positions beyond the cache's {}",
-        kv.capacity()
-    );
+    assert!(first_position + shape.rows <= kv.capacity(), "positions beyond the cache's {}", kv.capacity());
     let seen = |row: usize| {
         let end = first_position + row + 1;
         window.map_or(0, |window| end.saturating_sub(window))..end
     };
-    run(
-        isa,
-        pool,
-        q,
-        shape,
-        scale,
-        out,
-        &seen,
-        &|head, positions, k, v| {
-            let first = positions.start / TILE;
-            let tiles = k
-                .chunks_exact_mut(head_dim * TILE)
-                .take(positions.len().div_ceil(TILE));
-            for (tile, k) in tiles.enumerate() {
-                widen_f16(isa, kv.k_tile(head, first + tile), k);
-            }
-            widen_f16(
-                isa,
-                kv.v_rows(head, positions.clone()),
-                &mut v[..positions.len() * head_dim],
-            );
-        },
-    );
+    run(isa, pool, q, shape, scale, out, &seen, &|head, positions, k, v| {
+        let first = positions.start / TILE;
+        let tiles = k.chunks_exact_mut(head_dim * TILE).take(positions.len().div_ceil(TILE));
+        for (tile, k) in tiles.enumerate() {
+            widen_f16(isa, kv.k_tile(head, first + tile), k);
+        }
+        widen_f16(isa, kv.v_rows(head, positions.clone()), &mut v[..positions.len() * head_dim]);
+    });
 }
 
 /// Attention in both directions over one sequence of `rows`; with a window, only between rows at most `window` apart.
@@ -127,36 +98,21 @@ pub fn attend_full(
     let shape = Shape::new(q, n_heads, n_kv_heads, head_dim, out);
     assert_eq!(shape.rows, rows, "the rows of the queries");
     let width = n_kv_heads * head_dim;
-    assert!(
-        k.len() == rows * width && v.len() == rows * width,
-        "the rows of keys and values"
-    );
+    assert!(k.len() == rows * width && v.len() == rows * width, "the rows of keys and values");
     let seen = |row: usize| match window {
-        Some(window) => {
-            row.saturating_sub(window)..rows.min(row.saturating_add(window).saturating_add(1))
-        }
+        Some(window) => row.saturating_sub(window)..rows.min(row.saturating_add(window).saturating_add(1)),
         None => 0..rows,
     };
-    run(
-        Isa::detected(),
-        pool,
-        q,
-        shape,
-        scale,
-        out,
-        &seen,
-        &|head, positions, k_block, v_block| {
-            for (j, position) in positions.enumerate() {
-                let from = position * width + head * head_dim;
-                v_block[j * head_dim..(j + 1) * head_dim]
-                    .copy_from_slice(&v[from..from + head_dim]);
-                let tile = &mut k_block[j / TILE * head_dim * TILE..];
-                for (dim, k) in k[from..from + head_dim].iter().enumerate() {
-                    tile[dim * TILE + j % TILE] = *k;
-                }
+    run(Isa::detected(), pool, q, shape, scale, out, &seen, &|head, positions, k_block, v_block| {
+        for (j, position) in positions.enumerate() {
+            let from = position * width + head * head_dim;
+            v_block[j * head_dim..(j + 1) * head_dim].copy_from_slice(&v[from..from + head_dim]);
+            let tile = &mut k_block[j / TILE * head_dim * TILE..];
+            for (dim, k) in k[from..from + head_dim].iter().enumerate() {
+                tile[dim * TILE + j % TILE] = *k;
             }
-        },
-    );
+        }
+    });
 }
 
 #[derive(Clone, Copy)]
@@ -170,22 +126,10 @@ struct Shape {
 impl Shape {
     fn new(q: &[f32], n_heads: usize, n_kv_heads: usize, head_dim: usize, out: &[f32]) -> Self {
         let width = n_heads * head_dim;
-        assert!(
-            width > 0 && q.len().is_multiple_of(width),
-            "{} values in rows of {width}",
-            q.len()
-        );
-        assert!(
-            n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads),
-            "{n_heads} heads over {n_kv_heads}"
-        );
+        assert!(width > 0 && q.len().is_multiple_of(width), "{} values in rows of {width}", q.len());
+        assert!(n_kv_heads > 0 && n_heads.is_multiple_of(n_kv_heads), "{n_heads} heads over {n_kv_heads}");
         assert_eq!(q.len(), out.len(), "queries and output of one size");
-        Self {
-            rows: q.len() / width,
-            n_heads,
-            n_kv_heads,
-            head_dim,
-        }
+        Self { rows: q.len() / width, n_heads, n_kv_heads, head_dim }
     }
 
     /// Query heads that share a key head.
@@ -201,10 +145,7 @@ struct Running {
     sum: f32,
 }
 
-const NOTHING: Running = Running {
-    largest: f32::NEG_INFINITY,
-    sum: 0.0,
-};
+const NOTHING: Running = Running { largest: f32::NEG_INFINITY, sum: 0.0 };
 
 /// Buffers of one task.
 #[derive(Default)]
@@ -242,16 +183,8 @@ fn run(
     load: Load<'_>,
 ) {
     out.fill(0.0);
-    let first = (0..shape.rows)
-        .map(|row| seen(row).start)
-        .min()
-        .unwrap_or(0)
-        / BLOCK;
-    let last = (0..shape.rows)
-        .map(|row| seen(row).end)
-        .max()
-        .unwrap_or(0)
-        .div_ceil(BLOCK);
+    let first = (0..shape.rows).map(|row| seen(row).start).min().unwrap_or(0) / BLOCK;
+    let last = (0..shape.rows).map(|row| seen(row).end).max().unwrap_or(0).div_ceil(BLOCK);
     if shape.rows <= FEW_ROWS && last > first + 1 {
         by_block(isa, pool, q, shape, scale, out, seen, load, first..last);
     } else {
@@ -271,19 +204,11 @@ fn by_row(
     seen: Seen<'_>,
     load: Load<'_>,
 ) {
-    let Shape {
-        rows,
-        n_heads,
-        head_dim,
-        ..
-    } = shape;
+    let Shape { rows, n_heads, head_dim, .. } = shape;
     let (group, width) = (shape.group(), n_heads * head_dim);
     let rows_per_task = (QUERIES / group).clamp(8, QUERIES);
     // One output per block of rows; a panel is one key head's columns of it.
-    let mut outs: Vec<(usize, &mut [f32])> = out
-        .chunks_mut(rows_per_task * width)
-        .map(|part| (width, part))
-        .collect();
+    let mut outs: Vec<(usize, &mut [f32])> = out.chunks_mut(rows_per_task * width).map(|part| (width, part)).collect();
     pool.for_each_panel(&mut outs, group * head_dim, &|part, mut columns| {
         let head = columns.range().start / (group * head_dim);
         let first_row = part * rows_per_task;
@@ -295,15 +220,11 @@ fn by_row(
         SCRATCH.with_borrow_mut(|scratch| {
             for block in start / BLOCK..end.div_ceil(BLOCK) {
                 let each = |query: usize, local: Running, acc: &[f32]| {
-                    let out =
-                        &mut columns.row_mut(query / group)[query % group * head_dim..][..head_dim];
+                    let out = &mut columns.row_mut(query / group)[query % group * head_dim..][..head_dim];
                     isa.compiled(Merge(&mut running[query], local, acc, out));
                 };
                 let positions = block * BLOCK..end.min((block + 1) * BLOCK);
-                one_block(
-                    isa, q, shape, head, first_row, &seen, block, positions, scale, scratch, load,
-                    each,
-                );
+                one_block(isa, q, shape, head, first_row, &seen, block, positions, scale, scratch, load, each);
             }
         });
         for (query, running) in running.iter().enumerate() {
@@ -328,12 +249,7 @@ fn by_block(
     load: Load<'_>,
     blocks: Range<usize>,
 ) {
-    let Shape {
-        rows,
-        n_heads,
-        n_kv_heads,
-        head_dim,
-    } = shape;
+    let Shape { rows, n_heads, n_kv_heads, head_dim } = shape;
     let group = shape.group();
     let seen: Vec<Range<usize>> = (0..rows).map(seen).collect();
     let end = seen.iter().map(|seen| seen.end).max().unwrap_or(0);
@@ -349,9 +265,7 @@ fn by_block(
         };
         let positions = block * BLOCK..end.min((block + 1) * BLOCK);
         SCRATCH.with_borrow_mut(|scratch| {
-            one_block(
-                isa, q, shape, head, 0, &seen, block, positions, scale, scratch, load, each,
-            );
+            one_block(isa, q, shape, head, 0, &seen, block, positions, scale, scratch, load, each);
         });
     });
     for head in 0..n_kv_heads {
@@ -363,12 +277,8 @@ fn by_block(
                 if visible(&seen[query / group], block).is_empty() {
                     continue;
                 }
-                let from =
-                    &partial[((head * blocks.len() + i) * rows * group + query) * one..][..one];
-                let local = Running {
-                    largest: from[0],
-                    sum: from[1],
-                };
+                let from = &partial[((head * blocks.len() + i) * rows * group + query) * one..][..one];
+                let local = Running { largest: from[0], sum: from[1] };
                 isa.compiled(Merge(&mut running, local, &from[2..], out));
             }
             let inverse = 1.0 / running.sum;
@@ -396,9 +306,7 @@ fn one_block(
     load: Load<'_>,
     mut each: impl FnMut(usize, Running, &[f32]),
 ) {
-    let Shape {
-        n_heads, head_dim, ..
-    } = shape;
+    let Shape { n_heads, head_dim, .. } = shape;
     let group = shape.group();
     let grow = |buffer: &mut Vec<f32>, len: usize| {
         if buffer.len() < len {
@@ -411,8 +319,7 @@ fn one_block(
     grow(&mut scratch.acc, head_dim * SHARE);
     load(head, positions, &mut scratch.k, &mut scratch.v);
     let query = |i: usize| {
-        let at =
-            (first_row + i / group) * n_heads * head_dim + (head * group + i % group) * head_dim;
+        let at = (first_row + i / group) * n_heads * head_dim + (head * group + i % group) * head_dim;
         &q[at..at + head_dim]
     };
     let n_queries = seen.len() * group;
@@ -424,10 +331,7 @@ fn one_block(
             n += 1;
         }
         if !sight.is_empty() {
-            let (k, v) = (
-                &scratch.k[..BLOCK * head_dim],
-                &scratch.v[..BLOCK * head_dim],
-            );
+            let (k, v) = (&scratch.k[..BLOCK * head_dim], &scratch.v[..BLOCK * head_dim]);
             let mut queries = [query(i); SHARE];
             for (j, q) in queries.iter_mut().enumerate().take(n) {
                 *q = query(i + j);
@@ -435,28 +339,11 @@ fn one_block(
             let tiles = sight.start / TILE..sight.end.div_ceil(TILE);
             isa.scores(&queries[..n], k, tiles.clone(), &mut scratch.scores, BLOCK);
             let mut local = [NOTHING; SHARE];
-            for (scores, local) in scratch
-                .scores
-                .chunks_exact_mut(BLOCK)
-                .zip(&mut local)
-                .take(n)
-            {
+            for (scores, local) in scratch.scores.chunks_exact_mut(BLOCK).zip(&mut local).take(n) {
                 *local = isa.compiled(Exponentials(scores, tiles.clone(), sight.clone(), scale));
             }
-            isa.weighted(
-                &scratch.scores[..n * BLOCK],
-                BLOCK,
-                v,
-                sight,
-                head_dim,
-                &mut scratch.acc[..n * head_dim],
-            );
-            for (j, (local, acc)) in local
-                .iter()
-                .zip(scratch.acc.chunks_exact(head_dim))
-                .enumerate()
-                .take(n)
-            {
+            isa.weighted(&scratch.scores[..n * BLOCK], BLOCK, v, sight, head_dim, &mut scratch.acc[..n * head_dim]);
+            for (j, (local, acc)) in local.iter().zip(scratch.acc.chunks_exact(head_dim)).enumerate().take(n) {
                 each(i + j, *local, acc);
             }
         }
@@ -488,10 +375,7 @@ impl Kernel for Exponentials<'_> {
                 lanes[lane] += scores[lane];
             }
         }
-        Running {
-            largest,
-            sum: add_lanes(lanes),
-        }
+        Running { largest, sum: add_lanes(lanes) }
     }
 }
 
@@ -515,22 +399,15 @@ impl Kernel for Merge<'_> {
 
 impl Isa {
     /// Unscaled scores of up to [`SHARE`] queries against some tiles of keys; `scores` has `stride` for each query.
-    fn scores(
-        self,
-        q: &[&[f32]],
-        k: &[f32],
-        tiles: Range<usize>,
-        scores: &mut [f32],
-        stride: usize,
-    ) {
+    fn scores(self, q: &[&[f32]], k: &[f32], tiles: Range<usize>, scores: &mut [f32], stride: usize) {
         match self {
-            #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => crate::x86::attention_scores(self, q, k, tiles, scores, stride),
             Self::Portable => {
                 for (q, scores) in q.iter().zip(scores.chunks_exact_mut(stride)) {
                     portable::attention_scores(q, k, tiles.clone(), scores);
                 }
             }
+            #[cfg(target_arch = "x86_64")]
+            _ => crate::x86::attention_scores(self, q, k, tiles, scores, stride),
         }
     }
 
@@ -546,14 +423,11 @@ impl Isa {
     ) {
         match self {
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni if head_dim.is_multiple_of(16) => {
+            Self::Avx2 | Self::AvxVnni | Self::Avx512Vnni if head_dim.is_multiple_of(16) => {
                 crate::x86::attention_weighted(self, weights, stride, v, positions, head_dim, out);
             }
             _ => {
-                for (weights, out) in weights
-                    .chunks_exact(stride)
-                    .zip(out.chunks_exact_mut(head_dim))
-                {
+                for (weights, out) in weights.chunks_exact(stride).zip(out.chunks_exact_mut(head_dim)) {
                     portable::attention_weighted(weights, v, positions.clone(), out);
                 }
             }

@@ -9,7 +9,13 @@ use std::sync::OnceLock;
 pub(crate) enum Isa {
     /// Plain Rust; the oracle.
     Portable,
-    /// AVX-512 F, BW, VL, DQ and VNNI, with F16C, FMA and AVX2.
+    /// AVX2, FMA and F16C.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// The same with AVX-VNNI.
+    #[cfg(target_arch = "x86_64")]
+    AvxVnni,
+    /// The same with AVX-512 F, BW, VL, DQ and VNNI; AVX-VNNI is not needed.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
 }
@@ -21,11 +27,15 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
-            let avx2 = has!("avx2") && has!("fma") && has!("f16c");
-            let avx512 =
-                has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq");
-            if avx2 && avx512 && has!("avx512vnni") {
-                supported.push(Self::Avx512Vnni);
+            if has!("avx2") && has!("fma") && has!("f16c") {
+                supported.push(Self::Avx2);
+                if has!("avxvnni") {
+                    supported.push(Self::AvxVnni);
+                }
+                let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq");
+                if avx512 && has!("avx512vnni") {
+                    supported.push(Self::Avx512Vnni);
+                }
             }
         }
         supported
@@ -41,6 +51,10 @@ impl Isa {
         match self {
             Self::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
+            Self::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Self::AvxVnni => "avx-vnni",
+            #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => "avx512-vnni",
         }
     }
@@ -51,7 +65,7 @@ impl Isa {
         match self {
             Self::Portable => kernel.run(),
             #[cfg(target_arch = "x86_64")]
-            Self::Avx512Vnni => crate::x86::compiled_avx512(self, kernel),
+            _ => crate::x86::compiled(self, kernel),
         }
     }
 }

@@ -29,11 +29,7 @@ impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Columns { format, cols } => {
-                write!(
-                    f,
-                    "{cols} columns are not a whole number of {} blocks",
-                    format.name()
-                )
+                write!(f, "{cols} columns are not a whole number of {} blocks", format.name())
             }
             Self::Length { expected, found } => {
                 write!(f, "the shape needs a buffer of {expected}, found {found}")
@@ -47,9 +43,5 @@ impl Error for ShapeError {}
 
 /// Checks a buffer's length against its shape.
 pub(crate) fn check_length(expected: usize, found: usize) -> Result<(), ShapeError> {
-    if expected == found {
-        Ok(())
-    } else {
-        Err(ShapeError::Length { expected, found })
-    }
+    if expected == found { Ok(()) } else { Err(ShapeError::Length { expected, found }) }
 }

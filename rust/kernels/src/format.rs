@@ -134,10 +134,7 @@ impl Format {
 
     /// Whether a value is `scale * q + minimum` rather than `scale * q`.
     pub(crate) fn has_min(self) -> bool {
-        matches!(
-            self,
-            Self::Q4_1 | Self::Q5_1 | Self::Q2K | Self::Q4K | Self::Q5K
-        )
+        matches!(self, Self::Q4_1 | Self::Q5_1 | Self::Q2K | Self::Q4K | Self::Q5K)
     }
 
     /// Whether each 16 values, rather than each 32, have a scale of their own.

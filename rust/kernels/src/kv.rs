@@ -34,14 +34,7 @@ impl KvLayer {
         let padded = capacity.next_multiple_of(TILE);
         let len = n_kv_heads * head_dim * padded;
         // `vec![0; len]` of a primitive is one zeroed allocation, which the system backs with memory when touched.
-        Self {
-            n_kv_heads,
-            head_dim,
-            capacity,
-            padded,
-            k: vec![0; len],
-            v: vec![0; len],
-        }
+        Self { n_kv_heads, head_dim, capacity, padded, k: vec![0; len], v: vec![0; len] }
     }
 
     /// Heads of keys and values.
@@ -70,8 +63,7 @@ impl KvLayer {
     }
 
     fn k_at(&self, head: usize, position: usize, dim: usize) -> usize {
-        ((head * (self.padded / TILE) + position / TILE) * self.head_dim + dim) * TILE
-            + position % TILE
+        ((head * (self.padded / TILE) + position / TILE) * self.head_dim + dim) * TILE + position % TILE
     }
 
     fn v_at(&self, head: usize, position: usize) -> usize {
@@ -95,25 +87,15 @@ impl KvLayer {
     /// If the sizes differ, are no whole rows, or pass the capacity.
     pub fn write(&mut self, position: usize, k: &[f32], v: &[f32]) {
         let width = self.n_kv_heads * self.head_dim;
-        assert!(
-            width > 0 && k.len().is_multiple_of(width),
-            "{} values in rows of {width}",
-            k.len()
-        );
+        assert!(width > 0 && k.len().is_multiple_of(width), "{} values in rows of {width}", k.len());
         assert_eq!(k.len(), v.len(), "keys and values of one size");
         let rows = k.len() / width;
-        assert!(
-            position + rows <= self.capacity,
-            "position {} of {}",
-            position + rows,
-            self.capacity
-        );
+        assert!(position + rows <= self.capacity, "position {} of {}", position + rows, self.capacity);
         let isa = Isa::detected();
         let mut key = vec![0u16; self.head_dim];
         for row in 0..rows {
             for head in 0..self.n_kv_heads {
-                let from =
-                    row * width + head * self.head_dim..row * width + (head + 1) * self.head_dim;
+                let from = row * width + head * self.head_dim..row * width + (head + 1) * self.head_dim;
                 let at = self.v_at(head, position + row);
                 narrow_f16(isa, &v[from.clone()], &mut self.v[at..at + self.head_dim]);
                 narrow_f16(isa, &k[from], &mut key);
@@ -131,11 +113,7 @@ impl KvLayer {
     /// # Panics
     /// If the range passes the capacity.
     pub fn export(&self, range: Range<usize>) -> Vec<u8> {
-        assert!(
-            range.start <= range.end && range.end <= self.capacity,
-            "positions {range:?} of {}",
-            self.capacity
-        );
+        assert!(range.start <= range.end && range.end <= self.capacity, "positions {range:?} of {}", self.capacity);
         let mut bytes = Vec::with_capacity(range.len() * self.bytes_per_position());
         for head in 0..self.n_kv_heads {
             for position in range.clone() {
@@ -157,25 +135,14 @@ impl KvLayer {
     /// [`ShapeError`] if the range passes the capacity or the bytes are not of its size; nothing is changed then.
     pub fn import(&mut self, range: Range<usize>, bytes: &[u8]) -> Result<(), ShapeError> {
         if range.start > range.end || range.end > self.capacity {
-            return Err(ShapeError::Length {
-                expected: self.capacity,
-                found: range.end,
-            });
+            return Err(ShapeError::Length { expected: self.capacity, found: range.end });
         }
         check_length(range.len() * self.bytes_per_position(), bytes.len())?;
-        let mut bits = bytes
-            .as_chunks::<2>()
-            .0
-            .iter()
-            .map(|raw| u16::from_le_bytes(*raw));
+        let mut bits = bytes.as_chunks::<2>().0.iter().map(|raw| u16::from_le_bytes(*raw));
         for head in 0..self.n_kv_heads {
             for position in range.clone() {
                 let at = self.k_at(head, position, 0);
-                for (to, from) in self.k[at..]
-                    .iter_mut()
-                    .step_by(TILE)
-                    .zip(bits.by_ref().take(self.head_dim))
-                {
+                for (to, from) in self.k[at..].iter_mut().step_by(TILE).zip(bits.by_ref().take(self.head_dim)) {
                     *to = from;
                 }
                 let at = self.v_at(head, position);

@@ -22,24 +22,11 @@ impl<'a> Matrix<'a> {
     ///
     /// # Errors
     /// [`ShapeError`] if `cols` is no whole number of blocks or `data` has not exactly the bytes of the shape.
-    pub fn new(
-        format: Format,
-        rows: usize,
-        cols: usize,
-        data: &'a [u8],
-    ) -> Result<Self, ShapeError> {
-        let row_bytes = format
-            .row_bytes(cols)
-            .ok_or(ShapeError::Columns { format, cols })?;
+    pub fn new(format: Format, rows: usize, cols: usize, data: &'a [u8]) -> Result<Self, ShapeError> {
+        let row_bytes = format.row_bytes(cols).ok_or(ShapeError::Columns { format, cols })?;
         let bytes = rows.checked_mul(row_bytes).ok_or(ShapeError::Overflow)?;
         check_length(bytes, data.len())?;
-        Ok(Self {
-            format,
-            rows,
-            cols,
-            row_bytes,
-            data,
-        })
+        Ok(Self { format, rows, cols, row_bytes, data })
     }
 
     /// The format of the values.
@@ -82,11 +69,7 @@ impl<'a> Matrix<'a> {
             self.rows
         );
         let data = &self.data[range.start * self.row_bytes..range.end * self.row_bytes];
-        Matrix {
-            rows: range.end - range.start,
-            data,
-            ..*self
-        }
+        Matrix { rows: range.end - range.start, data, ..*self }
     }
 
     /// Writes row `i` as f32, for reading a token's embedding.
@@ -95,7 +78,6 @@ impl<'a> Matrix<'a> {
     /// If `i` is not below [`rows`](Self::rows) or `out` has not [`cols`](Self::cols) values.
     pub fn dequantize_row(&self, i: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.cols, "a row of {} columns", self.cols);
-        dequantize(self.format, self.row(i), out)
-            .expect("the shape was checked when the matrix was made");
+        dequantize(self.format, self.row(i), out).expect("the shape was checked when the matrix was made");
     }
 }

@@ -56,11 +56,7 @@ fn sum_of(x: &[f32], f: impl Fn(f32, f32) -> f32) -> f32 {
 }
 
 fn check_rows(x: &[f32], cols: usize, out: &[f32]) {
-    assert!(
-        cols > 0 && x.len().is_multiple_of(cols),
-        "{} values in rows of {cols}",
-        x.len()
-    );
+    assert!(cols > 0 && x.len().is_multiple_of(cols), "{} values in rows of {cols}", x.len());
     assert_eq!(x.len(), out.len(), "input and output of one size");
 }
 
@@ -101,14 +97,7 @@ impl Kernel for RmsNormRows<'_> {
 ///
 /// # Panics
 /// If `x` is no whole number of rows or `out` or `bias` has another size.
-pub fn layer_norm(
-    pool: &ThreadPool,
-    x: &[f32],
-    weight: &[f32],
-    bias: &[f32],
-    eps: f32,
-    out: &mut [f32],
-) {
+pub fn layer_norm(pool: &ThreadPool, x: &[f32], weight: &[f32], bias: &[f32], eps: f32, out: &mut [f32]) {
     let cols = weight.len();
     check_rows(x, cols, out);
     assert_eq!(bias.len(), cols, "weight and bias of one size");
@@ -324,15 +313,9 @@ mod tests {
             let x = f64::from(x);
             // A few roundings of f32, relative to the argument.
             let limit = 1e-6 * (1.0 + x.abs());
-            assert!(
-                (f64::from(silu) - 2.0 * x / (1.0 + (-x).exp())).abs() < limit,
-                "silu {x}"
-            );
+            assert!((f64::from(silu) - 2.0 * x / (1.0 + (-x).exp())).abs() < limit, "silu {x}");
             let inner = (2.0 / std::f64::consts::PI).sqrt() * (x + 0.044715 * x.powi(3));
-            assert!(
-                (f64::from(tanh) - x * (1.0 + inner.tanh())).abs() < limit,
-                "gelu {x}"
-            );
+            assert!((f64::from(tanh) - x * (1.0 + inner.tanh())).abs() < limit, "gelu {x}");
         }
     }
 
@@ -340,24 +323,13 @@ mod tests {
     fn the_exact_gelu_is_the_integral_of_the_normal_density() {
         let pool = ThreadPool::new(1);
         // Values of x Φ(x) from tables of the normal distribution, 10 digits.
-        let known = [
-            (0.0, 0.0),
-            (1.0, 0.841_344_746_1),
-            (-1.0, -0.158_655_253_9),
-            (2.0, 1.954_499_736_1),
-        ];
-        let known = known
-            .into_iter()
-            .chain([(-3.0, -0.004_049_694_1), (0.5, 0.345_731_230_6)]);
+        let known = [(0.0, 0.0), (1.0, 0.841_344_746_1), (-1.0, -0.158_655_253_9), (2.0, 1.954_499_736_1)];
+        let known = known.into_iter().chain([(-3.0, -0.004_049_694_1), (0.5, 0.345_731_230_6)]);
         for (x, expected) in known {
             let mut value = [x];
             gelu_erf(&pool, &mut value);
             // The formula's 1.5e-7, times the argument, and roundings.
-            assert!(
-                (f64::from(value[0]) - expected).abs() < 5e-7,
-                "{x}: {}",
-                value[0]
-            );
+            assert!((f64::from(value[0]) - expected).abs() < 5e-7, "{x}: {}", value[0]);
         }
     }
 
@@ -366,19 +338,14 @@ mod tests {
         let pool = ThreadPool::new(2);
         for cols in [3, 16, 96, 576] {
             let rows = 70;
-            let x: Vec<f32> = (0..rows * cols)
-                .map(|i| ((i * 37) % 101) as f32 / 10.0 - 3.0)
-                .collect();
+            let x: Vec<f32> = (0..rows * cols).map(|i| ((i * 37) % 101) as f32 / 10.0 - 3.0).collect();
             let weight: Vec<f32> = (0..cols).map(|i| 1.0 + i as f32 / cols as f32).collect();
             let bias: Vec<f32> = (0..cols).map(|i| i as f32 / 7.0).collect();
             let (mut rms, mut layer) = (vec![0.0; x.len()], vec![0.0; x.len()]);
             rms_norm(&pool, &x, &weight, 1e-6, &mut rms);
             layer_norm(&pool, &x, &weight, &bias, 1e-6, &mut layer);
             for row in 0..rows {
-                let x: Vec<f64> = x[row * cols..(row + 1) * cols]
-                    .iter()
-                    .map(|&x| f64::from(x))
-                    .collect();
+                let x: Vec<f64> = x[row * cols..(row + 1) * cols].iter().map(|&x| f64::from(x)).collect();
                 let n = cols as f64;
                 let mean = x.iter().sum::<f64>() / n;
                 let square = x.iter().map(|x| x * x).sum::<f64>() / n;

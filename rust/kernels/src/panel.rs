@@ -2,8 +2,8 @@
 
 /// Rows of one panel.
 pub(crate) const ROWS: usize = 32;
-/// Rows of one tile: the lanes of a tile's registers. A panel holds two tiles of 16 or four of 8.
-pub(crate) const MAX_CHUNK_BYTES: usize = ROWS * 32;
+/// Bytes of 32 columns of a panel.
+const CHUNK_BYTES: usize = ROWS * 32;
 
 /// A buffer whose start lies on a cache line.
 #[repr(C, align(64))]
@@ -32,7 +32,7 @@ impl Panel {
                 lines.resize(len, Line([0; 64]));
             }
         };
-        grow(&mut self.q, chunks * MAX_CHUNK_BYTES);
+        grow(&mut self.q, chunks * CHUNK_BYTES);
         for side in [&mut self.scale, &mut self.min, &mut self.bias] {
             grow(side, chunks * groups * ROWS * 4);
         }

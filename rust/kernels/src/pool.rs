@@ -88,11 +88,7 @@ impl ThreadPool {
                 builder.spawn(move || work(&shared)).ok()
             })
             .collect();
-        Self {
-            shared,
-            workers,
-            turn: Mutex::new(()),
-        }
+        Self { shared, workers, turn: Mutex::new(()) }
     }
 
     /// The number of threads that compute, the caller's included.
@@ -117,16 +113,9 @@ impl ThreadPool {
         let shared = &*self.shared;
         // SAFETY: only the lifetime changes. The job is taken back, and no worker is inside, before this call returns.
         let task = unsafe {
-            std::mem::transmute::<
-                *const (dyn Fn(usize) + Sync + '_),
-                *const (dyn Fn(usize) + Sync + 'static),
-            >(f)
+            std::mem::transmute::<*const (dyn Fn(usize) + Sync + '_), *const (dyn Fn(usize) + Sync + 'static)>(f)
         };
-        *lock(&shared.job) = Some(Job {
-            task,
-            n_tasks,
-            caller: thread::current(),
-        });
+        *lock(&shared.job) = Some(Job { task, n_tasks, caller: thread::current() });
         shared.next.store(0, Ordering::Relaxed);
         // The count is zero here and OPEN is clear, so this starts the next job and opens it.
         shared.state.fetch_add(NEXT_JOB | OPEN, Ordering::SeqCst);
@@ -141,11 +130,7 @@ impl ThreadPool {
         let mut rounds = 0u32;
         while shared.state.load(Ordering::Acquire) & (OPEN - 1) != 0 {
             rounds += 1;
-            if rounds < SPINS {
-                std::hint::spin_loop()
-            } else {
-                thread::park()
-            }
+            if rounds < SPINS { std::hint::spin_loop() } else { thread::park() }
         }
         *lock(&shared.job) = None;
         let panicked = lock(&shared.panic).take();
@@ -156,17 +141,9 @@ impl ThreadPool {
     }
 
     /// Calls `f(i, chunk)` for each chunk of `len` values of `out` (the last may be shorter).
-    pub(crate) fn for_each_chunk(
-        &self,
-        out: &mut [f32],
-        len: usize,
-        f: &(dyn Fn(usize, &mut [f32]) + Sync),
-    ) {
+    pub(crate) fn for_each_chunk(&self, out: &mut [f32], len: usize, f: &(dyn Fn(usize, &mut [f32]) + Sync)) {
         let total = out.len();
-        let out = SharedOut {
-            start: out.as_mut_ptr(),
-            marker: PhantomData,
-        };
+        let out = SharedOut { start: out.as_mut_ptr(), marker: PhantomData };
         self.run(total.div_ceil(len.max(1)), &|i| {
             let (from, to) = (i * len, total.min((i + 1) * len));
             // SAFETY: `run` gives each `i` to one task, the ranges of different `i` are disjoint and within `out`,
@@ -199,10 +176,7 @@ impl ThreadPool {
                 let first_task = n_tasks;
                 n_tasks += width.div_ceil(panel);
                 Target {
-                    out: SharedOut {
-                        start: out.as_mut_ptr(),
-                        marker: PhantomData,
-                    },
+                    out: SharedOut { start: out.as_mut_ptr(), marker: PhantomData },
                     width: *width,
                     rows,
                     first_task,
@@ -277,10 +251,7 @@ impl Columns<'_> {
         // SAFETY: `row < rows` and the range lies within the width, so the part lies in the output; no other panel
         // has these columns, and `&mut self` keeps this task from holding two parts at once.
         unsafe {
-            std::slice::from_raw_parts_mut(
-                self.start.add(row * self.stride + self.range.start),
-                self.range.len(),
-            )
+            std::slice::from_raw_parts_mut(self.start.add(row * self.stride + self.range.start), self.range.len())
         }
     }
 }
@@ -312,18 +283,12 @@ fn work(shared: &Shared) {
         let state = shared.state.load(Ordering::Acquire);
         let number = state / NEXT_JOB;
         if state & OPEN != 0 && number != seen {
-            if shared
-                .state
-                .compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed)
-                .is_err()
-            {
+            if shared.state.compare_exchange(state, state + 1, Ordering::AcqRel, Ordering::Relaxed).is_err() {
                 continue;
             }
             seen = number;
             rounds = 0;
-            let job = lock(&shared.job)
-                .clone()
-                .expect("an open job is set until its last worker has left");
+            let job = lock(&shared.job).clone().expect("an open job is set until its last worker has left");
             // SAFETY: this thread is counted inside, so the caller is still in `run` and its closure alive.
             let task = unsafe { &*job.task };
             claim(shared, job.n_tasks, task);
@@ -342,10 +307,7 @@ fn work(shared: &Shared) {
             let state = shared.state.load(Ordering::SeqCst);
             let idle = state & OPEN == 0 || state / NEXT_JOB == seen;
             if idle && !shared.closing.load(Ordering::SeqCst) {
-                parked = shared
-                    .wake
-                    .wait(parked)
-                    .unwrap_or_else(PoisonError::into_inner);
+                parked = shared.wake.wait(parked).unwrap_or_else(PoisonError::into_inner);
             }
             *parked -= 1;
             shared.n_parked.store(*parked, Ordering::SeqCst);
@@ -369,11 +331,7 @@ mod tests {
                         counts[i].fetch_add(1, Ordering::Relaxed);
                     });
                 }
-                assert!(
-                    counts
-                        .iter()
-                        .all(|count| count.load(Ordering::Relaxed) == 50)
-                );
+                assert!(counts.iter().all(|count| count.load(Ordering::Relaxed) == 50));
             }
         }
     }
@@ -382,9 +340,7 @@ mod tests {
     fn a_panicking_task_reaches_the_caller_and_the_pool_lives_on() {
         let pool = ThreadPool::new(3);
         for _ in 0..20 {
-            let caught = catch_unwind(AssertUnwindSafe(|| {
-                pool.run(10, &|i| assert!(i != 7, "seven"))
-            }));
+            let caught = catch_unwind(AssertUnwindSafe(|| pool.run(10, &|i| assert!(i != 7, "seven"))));
             let payload = caught.expect_err("task seven panics");
             assert_eq!(payload.downcast_ref::<&str>(), Some(&"seven"));
             let sum = AtomicUsize::new(0);

@@ -20,53 +20,59 @@ use crate::{Activations, Format, Matrix};
 use half::{bf16, f16};
 use std::ops::Range;
 
-/// One output: row `n` of `w` times row `m` of `x`, for quantized formats.
-pub(crate) fn dot_quantized(
-    w: Matrix<'_>,
-    n: usize,
-    x: &Activations,
-    m: usize,
-    block: &mut Expanded,
-) -> f32 {
-    let format = w.format();
-    let chunks = w.cols() / 32;
-    let per_block = format.block_len() / 32;
-    let q = &x.q[m * w.cols()..(m + 1) * w.cols()];
-    let d = &x.d[m * chunks..(m + 1) * chunks];
-    let dsums = &x.dsums[m * chunks * 2..(m + 1) * chunks * 2];
-    let dsums32 = &x.dsums32[m * chunks..(m + 1) * chunks];
-    let mut acc = 0.0f32;
-    for (b, raw) in w.row(n).chunks_exact(format.block_bytes()).enumerate() {
-        expand(format, raw, block);
-        for c in 0..per_block {
-            let chunk = b * per_block + c;
-            let dot = |from: usize| -> i32 {
-                let wq = &block.q[c * 32 + from..c * 32 + from + 16];
-                let xq = &q[chunk * 32 + from..chunk * 32 + from + 16];
-                wq.iter()
-                    .zip(xq)
-                    .map(|(&a, &b)| i32::from(a) * i32::from(b))
-                    .sum()
-            };
-            let (dot0, dot1) = (dot(0), dot(16));
+/// One row of a quantized weight as integers, and a scale and a minimum for each 16.
+#[derive(Default)]
+pub(crate) struct Row {
+    q: Vec<i8>,
+    scale: Vec<f32>,
+    min: Vec<f32>,
+}
+
+impl Row {
+    /// Expands row `n` of `w`.
+    pub(crate) fn expand(&mut self, w: Matrix<'_>, n: usize) {
+        let format = w.format();
+        let mut block = Expanded::new();
+        self.q.clear();
+        self.scale.clear();
+        self.min.clear();
+        for raw in w.row(n).chunks_exact(format.block_bytes()) {
+            expand(format, raw, &mut block);
+            self.q.extend_from_slice(&block.q[..format.block_len()]);
+            self.scale.extend_from_slice(&block.scales.scale[..format.block_len() / 16]);
+            self.min.extend_from_slice(&block.scales.min[..format.block_len() / 16]);
+        }
+    }
+
+    /// The row, of a weight of `format`, times row `m` of `x`.
+    pub(crate) fn dot(&self, format: Format, x: &Activations, m: usize) -> f32 {
+        let (cols, chunks) = (self.q.len(), self.q.len() / 32);
+        let x_q = &x.q[m * cols..(m + 1) * cols];
+        let d = &x.d[m * chunks..(m + 1) * chunks];
+        let dsums = &x.dsums[m * chunks * 2..(m + 1) * chunks * 2];
+        let dsums32 = &x.dsums32[m * chunks..(m + 1) * chunks];
+        let mut acc = 0.0f32;
+        let both = self.q.as_chunks::<16>().0.iter().zip(x_q.as_chunks::<16>().0);
+        let mut dots = both.map(|(w, x)| w.iter().zip(x).map(|(&w, &x)| i32::from(w) * i32::from(x)).sum::<i32>());
+        for chunk in 0..chunks {
+            let (dot0, dot1) = (dots.next().unwrap_or(0), dots.next().unwrap_or(0));
+            let (scale, min) = (&self.scale[2 * chunk..2 * chunk + 2], &self.min[2 * chunk..2 * chunk + 2]);
             if format.has_groups_of_16() {
-                let t = (dot0 as f32) * block.scale[2 * c];
-                let t = (dot1 as f32).mul_add(block.scale[2 * c + 1], t);
+                let t = (dot1 as f32).mul_add(scale[1], dot0 as f32 * scale[0]);
                 acc = t.mul_add(d[chunk], acc);
                 if format.has_min() {
-                    acc = block.min[2 * c].mul_add(dsums[2 * chunk], acc);
-                    acc = block.min[2 * c + 1].mul_add(dsums[2 * chunk + 1], acc);
+                    acc = min[0].mul_add(dsums[2 * chunk], acc);
+                    acc = min[1].mul_add(dsums[2 * chunk + 1], acc);
                 }
             } else {
-                let t = ((dot0 + dot1) as f32) * block.scale[2 * c];
-                acc = t.mul_add(d[chunk], acc);
+                acc = ((dot0 + dot1) as f32 * scale[0]).mul_add(d[chunk], acc);
                 if format.has_min() {
-                    acc = block.min[2 * c].mul_add(dsums32[chunk], acc);
+                    acc = min[0].mul_add(dsums32[chunk], acc);
                 }
             }
         }
+        acc
     }
-    acc
 }
 
 /// Adds 16 accumulators in the fixed order.
@@ -123,10 +129,7 @@ pub(crate) fn widen(w: Matrix<'_>, n: usize, out: &mut [f32]) {
 pub(crate) fn attention_scores(q: &[f32], k: &[f32], tiles: Range<usize>, scores: &mut [f32]) {
     for tile in tiles {
         let mut sums = [0.0f32; TILE];
-        for (q, k) in q
-            .iter()
-            .zip(k[tile * q.len() * TILE..].as_chunks::<TILE>().0)
-        {
+        for (q, k) in q.iter().zip(k[tile * q.len() * TILE..].as_chunks::<TILE>().0) {
             for lane in 0..TILE {
                 sums[lane] = q.mul_add(k[lane], sums[lane]);
             }
@@ -136,12 +139,7 @@ pub(crate) fn attention_scores(q: &[f32], k: &[f32], tiles: Range<usize>, scores
 }
 
 /// The sum of values weighted by `weights`, position after position.
-pub(crate) fn attention_weighted(
-    weights: &[f32],
-    v: &[f32],
-    positions: Range<usize>,
-    out: &mut [f32],
-) {
+pub(crate) fn attention_weighted(weights: &[f32], v: &[f32], positions: Range<usize>, out: &mut [f32]) {
     out.fill(0.0);
     for j in positions {
         let v = &v[j * out.len()..(j + 1) * out.len()];
@@ -154,7 +152,12 @@ pub(crate) fn attention_weighted(
 /// Adds `low` times some rows of `b`, `(out, rank)`, to their columns: each sum goes along the rank, then is added.
 ///
 /// The rows are transposed once, so that the columns lie side by side.
-pub(crate) struct LowRankColumns<'a>(pub(crate) &'a [f32], pub(crate) &'a [f32], pub(crate) usize, pub(crate) Columns<'a>);
+pub(crate) struct LowRankColumns<'a>(
+    pub(crate) &'a [f32],
+    pub(crate) &'a [f32],
+    pub(crate) usize,
+    pub(crate) Columns<'a>,
+);
 
 impl Kernel for LowRankColumns<'_> {
     type Output = ();

@@ -27,12 +27,7 @@ impl RopeTable {
     ///
     /// # Panics
     /// If `rotary_dim` is odd or `freq_factors` has another length than half of it.
-    pub fn new(
-        rotary_dim: usize,
-        theta: f32,
-        position_scale: f32,
-        freq_factors: Option<&[f32]>,
-    ) -> Self {
+    pub fn new(rotary_dim: usize, theta: f32, position_scale: f32, freq_factors: Option<&[f32]>) -> Self {
         assert!(rotary_dim.is_multiple_of(2), "rotation takes pairs");
         let pairs = rotary_dim / 2;
         if let Some(factors) = freq_factors {
@@ -45,12 +40,7 @@ impl RopeTable {
                 f64::from(position_scale) * base / factor
             })
             .collect();
-        Self {
-            frequencies,
-            n_positions: 0,
-            cos: Vec::new(),
-            sin: Vec::new(),
-        }
+        Self { frequencies, n_positions: 0, cos: Vec::new(), sin: Vec::new() }
     }
 
     /// Values of a head that are rotated; those after them stay.
@@ -85,31 +75,12 @@ impl RopeTable {
     ///
     /// # Panics
     /// If `x` is no whole number of rows, a head is smaller than the rotation, or a position is not in the table.
-    pub fn apply(
-        &self,
-        style: RopeStyle,
-        x: &mut [f32],
-        n_heads: usize,
-        head_dim: usize,
-        first_position: usize,
-    ) {
+    pub fn apply(&self, style: RopeStyle, x: &mut [f32], n_heads: usize, head_dim: usize, first_position: usize) {
         let width = n_heads * head_dim;
-        assert!(
-            width > 0 && x.len().is_multiple_of(width),
-            "{} values in rows of {width}",
-            x.len()
-        );
-        assert!(
-            self.rotary_dim() <= head_dim,
-            "a rotation of {} values in heads of {head_dim}",
-            self.rotary_dim()
-        );
+        assert!(width > 0 && x.len().is_multiple_of(width), "{} values in rows of {width}", x.len());
+        assert!(self.rotary_dim() <= head_dim, "a rotation of {} values in heads of {head_dim}", self.rotary_dim());
         let rows = x.len() / width;
-        assert!(
-            first_position + rows <= self.n_positions,
-            "positions beyond the table's {}",
-            self.n_positions
-        );
+        assert!(first_position + rows <= self.n_positions, "positions beyond the table's {}", self.n_positions);
         let pairs = self.frequencies.len();
         for (row, x) in x.chunks_exact_mut(width).enumerate() {
             let at = (first_position + row) * pairs;
@@ -123,12 +94,8 @@ impl RopeTable {
                         }
                     }
                     RopeStyle::Interleaved => {
-                        for (([a, b], cos), sin) in head[..2 * pairs]
-                            .as_chunks_mut::<2>()
-                            .0
-                            .iter_mut()
-                            .zip(cos)
-                            .zip(sin)
+                        for (([a, b], cos), sin) in
+                            head[..2 * pairs].as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin)
                         {
                             (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
                         }

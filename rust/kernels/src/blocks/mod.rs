@@ -15,19 +15,27 @@ use half::{bf16, f16};
 pub(crate) struct Expanded {
     /// The integers; only the first `block_len` are meaningful.
     pub q: [i8; 256],
-    /// One scale for each 16 values (both halves of 32 carry the same where the format has one for 32).
+    /// Their scales and minima.
+    pub scales: Scales,
+}
+
+/// The scales and minima of one block, for each 16 values; pairs are equal where the format has one for 32.
+pub(crate) struct Scales {
+    /// What integers are multiplied with.
     pub scale: [f32; 16],
-    /// One minimum for each 16 values; zero where the format has none.
+    /// What is then added; zero where the format has none.
     pub min: [f32; 16],
 }
 
 impl Expanded {
     pub(crate) fn new() -> Self {
-        Self {
-            q: [0; 256],
-            scale: [0.0; 16],
-            min: [0.0; 16],
-        }
+        Self { q: [0; 256], scales: Scales::new() }
+    }
+}
+
+impl Scales {
+    pub(crate) fn new() -> Self {
+        Self { scale: [0.0; 16], min: [0.0; 16] }
     }
 }
 
@@ -39,21 +47,34 @@ fn f16_at(bytes: &[u8], at: usize) -> f32 {
 /// Expands one block of a quantized format. `bytes` has exactly `format.block_bytes()` bytes.
 #[inline]
 pub(crate) fn expand(format: Format, bytes: &[u8], out: &mut Expanded) {
+    scales(format, bytes, &mut out.scales);
+    match format {
+        Format::Q4_0 => simple::q4_0(bytes, &mut out.q),
+        Format::Q4_1 => simple::q4_1(bytes, &mut out.q),
+        Format::Q5_0 => simple::q5_0(bytes, &mut out.q),
+        Format::Q5_1 => simple::q5_1(bytes, &mut out.q),
+        Format::Q8_0 => simple::q8_0(bytes, &mut out.q),
+        Format::Q2K => k::q2_k(bytes, &mut out.q),
+        Format::Q3K => k::q3_k(bytes, &mut out.q),
+        Format::Q4K => k::q4_k(bytes, &mut out.q),
+        Format::Q5K => k::q5_k(bytes, &mut out.q),
+        Format::Q6K => k::q6_k(bytes, &mut out.q),
+        Format::F32 | Format::F16 | Format::BF16 => unreachable!("float formats have no blocks to expand"),
+    }
+}
+
+/// The scales of one block of a quantized format, as [`expand`] gives them.
+#[inline]
+pub(crate) fn scales(format: Format, bytes: &[u8], out: &mut Scales) {
     debug_assert_eq!(bytes.len(), format.block_bytes());
     match format {
-        Format::Q4_0 => simple::q4_0(bytes, out),
-        Format::Q4_1 => simple::q4_1(bytes, out),
-        Format::Q5_0 => simple::q5_0(bytes, out),
-        Format::Q5_1 => simple::q5_1(bytes, out),
-        Format::Q8_0 => simple::q8_0(bytes, out),
-        Format::Q2K => k::q2_k(bytes, out),
-        Format::Q3K => k::q3_k(bytes, out),
-        Format::Q4K => k::q4_k(bytes, out),
-        Format::Q5K => k::q5_k(bytes, out),
-        Format::Q6K => k::q6_k(bytes, out),
-        Format::F32 | Format::F16 | Format::BF16 => {
-            unreachable!("float formats have no blocks to expand")
-        }
+        Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => simple::scales(false, bytes, out),
+        Format::Q4_1 | Format::Q5_1 => simple::scales(true, bytes, out),
+        Format::Q2K => k::q2_k_scales(bytes, out),
+        Format::Q3K => k::q3_k_scales(bytes, out),
+        Format::Q4K | Format::Q5K => k::scales_and_minima(bytes, out),
+        Format::Q6K => k::q6_k_scales(bytes, out),
+        Format::F32 | Format::F16 | Format::BF16 => unreachable!("float formats have no scales"),
     }
 }
 
@@ -62,10 +83,7 @@ pub(crate) fn expand(format: Format, bytes: &[u8], out: &mut Expanded) {
 /// # Errors
 /// [`ShapeError`] if `out.len()` values of `format` do not take exactly `bytes.len()` bytes.
 pub fn dequantize(format: Format, bytes: &[u8], out: &mut [f32]) -> Result<(), ShapeError> {
-    let needed = format.row_bytes(out.len()).ok_or(ShapeError::Columns {
-        format,
-        cols: out.len(),
-    })?;
+    let needed = format.row_bytes(out.len()).ok_or(ShapeError::Columns { format, cols: out.len() })?;
     check_length(needed, bytes.len())?;
     match format {
         Format::F32 => {
@@ -89,12 +107,8 @@ pub fn dequantize(format: Format, bytes: &[u8], out: &mut [f32]) -> Result<(), S
             for (values, raw) in out.chunks_exact_mut(format.block_len()).zip(blocks) {
                 expand(format, raw, &mut block);
                 for (i, value) in values.iter_mut().enumerate() {
-                    let scaled = block.scale[i / 16] * f32::from(block.q[i]);
-                    *value = if format.has_min() {
-                        scaled + block.min[i / 16]
-                    } else {
-                        scaled
-                    };
+                    let scaled = block.scales.scale[i / 16] * f32::from(block.q[i]);
+                    *value = if format.has_min() { scaled + block.scales.min[i / 16] } else { scaled };
                 }
             }
         }
@@ -108,17 +122,9 @@ pub fn dequantize(format: Format, bytes: &[u8], out: &mut [f32]) -> Result<(), S
 /// [`ShapeError`] if `x` is no whole number of 32 values or `out` is not 34 bytes for each 32.
 pub fn quantize_q8_0(x: &[f32], out: &mut [u8]) -> Result<(), ShapeError> {
     let format = Format::Q8_0;
-    let needed = format.row_bytes(x.len()).ok_or(ShapeError::Columns {
-        format,
-        cols: x.len(),
-    })?;
+    let needed = format.row_bytes(x.len()).ok_or(ShapeError::Columns { format, cols: x.len() })?;
     check_length(needed, out.len())?;
-    for (values, block) in x
-        .as_chunks::<32>()
-        .0
-        .iter()
-        .zip(out.as_chunks_mut::<34>().0)
-    {
+    for (values, block) in x.as_chunks::<32>().0.iter().zip(out.as_chunks_mut::<34>().0) {
         let largest = values.iter().fold(0.0f32, |m, v| m.max(v.abs()));
         let d = largest / 127.0;
         let inverse = if d == 0.0 { 0.0 } else { 1.0 / d };

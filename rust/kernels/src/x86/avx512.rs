@@ -18,15 +18,8 @@ const FEW: usize = 3;
 ///
 /// # Safety
 /// The processor has AVX-512 F, BW, VL, DQ and VNNI.
-pub(crate) unsafe fn quantized(
-    w: Matrix<'_>,
-    x: &Activations,
-    columns: Columns<'_>,
-    scratch: &mut Panel,
-) {
-    assert!(
-        w.cols() == x.cols() && w.cols().is_multiple_of(32) && x.q.len() == x.rows() * x.cols()
-    );
+pub(crate) unsafe fn quantized(w: Matrix<'_>, x: &Activations, columns: Columns<'_>, scratch: &mut Panel) {
+    assert!(w.cols() == x.cols() && w.cols().is_multiple_of(32) && x.q.len() == x.rows() * x.cols());
     // SAFETY: the caller's promise of features.
     unsafe {
         match w.format() {
@@ -57,15 +50,11 @@ impl<'a> Rows16<'a> {
     fn new(w: Matrix<'a>, rows: Range<usize>) -> Self {
         let bytes = w.data().len() / w.rows();
         let offsets = std::array::from_fn(|i| i.min(rows.len() - 1) * bytes);
-        Self {
-            data: &w.data()[rows.start * bytes..],
-            offsets,
-        }
+        Self { data: &w.data()[rows.start * bytes..], offsets }
     }
 
     fn narrow(&self) -> [i32; 16] {
-        self.offsets
-            .map(|offset| i32::try_from(offset).expect("16 rows are below 2 GiB"))
+        self.offsets.map(|offset| i32::try_from(offset).expect("16 rows are below 2 GiB"))
     }
 
     #[target_feature(enable = "avx512f")]
@@ -77,12 +66,7 @@ impl<'a> Rows16<'a> {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-fn few_or_many<D: Decode>(
-    w: Matrix<'_>,
-    x: &Activations,
-    mut columns: Columns<'_>,
-    scratch: &mut Panel,
-) {
+fn few_or_many<D: Decode>(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>, scratch: &mut Panel) {
     let range = columns.range();
     if range.is_empty() || w.cols() == 0 {
         return;
@@ -102,17 +86,29 @@ fn few_or_many<D: Decode>(
         return;
     }
     unpack::<D>(w, range, scratch);
+    match (D::FORMAT.has_groups_of_16(), D::FORMAT.has_min()) {
+        (false, false) => many::<1, false>(scratch, x, columns),
+        (false, true) => many::<1, true>(scratch, x, columns),
+        (true, false) => many::<2, false>(scratch, x, columns),
+        (true, true) => many::<2, true>(scratch, x, columns),
+    }
+}
+
+/// All activation rows times a panel whose columns have `GROUPS` scales in each 32, and minima or none.
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
+fn many<const GROUPS: usize, const MIN: bool>(panel: &Panel, x: &Activations, mut columns: Columns<'_>) {
+    // Two groups hold the sums of the first while they make those of the second.
+    let most = if GROUPS == 2 { 4 } else { 6 };
     let mut m = 0;
-    let most = if D::FORMAT.has_groups_of_16() { 4 } else { 6 };
     while m < x.rows() {
         let rows = most.min(x.rows() - m);
         match rows {
-            1 => tile::<D, 1>(scratch, x, m, &mut columns),
-            2 => tile::<D, 2>(scratch, x, m, &mut columns),
-            3 => tile::<D, 3>(scratch, x, m, &mut columns),
-            4 => tile::<D, 4>(scratch, x, m, &mut columns),
-            5 => tile::<D, 5>(scratch, x, m, &mut columns),
-            _ => tile::<D, 6>(scratch, x, m, &mut columns),
+            1 => tile::<GROUPS, MIN, 1>(panel, x, m, &mut columns),
+            2 => tile::<GROUPS, MIN, 2>(panel, x, m, &mut columns),
+            3 => tile::<GROUPS, MIN, 3>(panel, x, m, &mut columns),
+            4 => tile::<GROUPS, MIN, 4>(panel, x, m, &mut columns),
+            5 => tile::<GROUPS, MIN, 5>(panel, x, m, &mut columns),
+            _ => tile::<GROUPS, MIN, 6>(panel, x, m, &mut columns),
         }
         m += rows;
     }
@@ -142,21 +138,13 @@ fn add64(a: __m512i, b: __m512i) -> __m512i {
 fn transpose_sums(p: [__m512i; 8]) -> (__m512i, __m512i) {
     let low = add64(add32(p[0], p[1]), add32(p[2], p[3]));
     let high = add64(add32(p[4], p[5]), add32(p[6], p[7]));
-    (
-        _mm512_shuffle_i32x4::<0b10_00_10_00>(low, high),
-        _mm512_shuffle_i32x4::<0b11_01_11_01>(low, high),
-    )
+    (_mm512_shuffle_i32x4::<0b10_00_10_00>(low, high), _mm512_shuffle_i32x4::<0b11_01_11_01>(low, high))
 }
 
 /// `M` activation rows times 16 weight rows, from the compact bits.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-fn few<D: Decode, const M: usize>(
-    rows: &Rows16<'_>,
-    x: &Activations,
-    at: Range<usize>,
-    columns: &mut Columns<'_>,
-) {
+fn few<D: Decode, const M: usize>(rows: &Rows16<'_>, x: &Activations, at: Range<usize>, columns: &mut Columns<'_>) {
     let format = D::FORMAT;
     let (bytes, per_block) = (format.block_bytes(), format.block_len() / 32);
     let chunks = x.cols() / 32;
@@ -169,9 +157,7 @@ fn few<D: Decode, const M: usize>(
         // SAFETY: each row has `blocks` whole blocks from its offset; a prefetch may point anywhere.
         let head = unsafe {
             for line in 0..(16 * bytes).div_ceil(64) {
-                _mm_prefetch::<_MM_HINT_T0>(
-                    base.wrapping_add(ahead + b * 16 * bytes + line * 64).cast(),
-                );
+                _mm_prefetch::<_MM_HINT_T0>(base.wrapping_add(ahead + b * 16 * bytes + line * 64).cast());
             }
             D::head(base.add(b * bytes), vector)
         };
@@ -182,19 +168,14 @@ fn few<D: Decode, const M: usize>(
             let scales = unsafe {
                 for (i, q) in q.iter_mut().enumerate() {
                     let first = i / 4 * 8 + i % 4;
-                    let (low, high) = (
-                        rows.offsets[first] + b * bytes,
-                        rows.offsets[first + 4] + b * bytes,
-                    );
+                    let (low, high) = (rows.offsets[first] + b * bytes, rows.offsets[first + 4] + b * bytes);
                     *q = D::quants(base.add(low), base.add(high), c);
                 }
                 D::scales(&head, c)
             };
             for m in 0..M {
                 // SAFETY: row `m` of the 8-bit activations has columns `32 * chunk ..`.
-                let values = unsafe {
-                    _mm256_loadu_si256(x.q.as_ptr().add(m * x.cols() + chunk * 32).cast())
-                };
+                let values = unsafe { _mm256_loadu_si256(x.q.as_ptr().add(m * x.cols() + chunk * 32).cast()) };
                 let values = _mm512_broadcast_i64x4(values);
                 let mut partial = q;
                 for partial in &mut partial {
@@ -211,27 +192,18 @@ fn few<D: Decode, const M: usize>(
                     let t = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dot1), scales.s[1], t);
                     acc[m] = _mm512_fmadd_ps(t, d, acc[m]);
                     if format.has_min() {
-                        acc[m] =
-                            _mm512_fmadd_ps(scales.m[0], _mm512_set1_ps(x.dsums[2 * side]), acc[m]);
-                        acc[m] = _mm512_fmadd_ps(
-                            scales.m[1],
-                            _mm512_set1_ps(x.dsums[2 * side + 1]),
-                            acc[m],
-                        );
+                        acc[m] = _mm512_fmadd_ps(scales.m[0], _mm512_set1_ps(x.dsums[2 * side]), acc[m]);
+                        acc[m] = _mm512_fmadd_ps(scales.m[1], _mm512_set1_ps(x.dsums[2 * side + 1]), acc[m]);
                     }
                 } else {
                     let mut dot = _mm512_add_epi32(dot0, dot1);
                     if D::OFFSET != 0 {
-                        dot = _mm512_sub_epi32(
-                            dot,
-                            _mm512_set1_epi32((sums[0] + sums[1]) * D::OFFSET),
-                        );
+                        dot = _mm512_sub_epi32(dot, _mm512_set1_epi32((sums[0] + sums[1]) * D::OFFSET));
                     }
                     let t = _mm512_mul_ps(_mm512_cvtepi32_ps(dot), scales.s[0]);
                     acc[m] = _mm512_fmadd_ps(t, d, acc[m]);
                     if format.has_min() {
-                        acc[m] =
-                            _mm512_fmadd_ps(scales.m[0], _mm512_set1_ps(x.dsums32[side]), acc[m]);
+                        acc[m] = _mm512_fmadd_ps(scales.m[0], _mm512_set1_ps(x.dsums32[side]), acc[m]);
                     }
                 }
             }
@@ -269,8 +241,7 @@ fn unpack<D: Decode>(w: Matrix<'_>, range: Range<usize>, panel: &mut Panel) {
                 // SAFETY: each row has this block, and `c` is below its chunks.
                 let scales = unsafe {
                     for (i, q) in q.iter_mut().enumerate() {
-                        let (low, high) =
-                            (rows.offsets[i] + b * bytes, rows.offsets[i + 8] + b * bytes);
+                        let (low, high) = (rows.offsets[i] + b * bytes, rows.offsets[i + 8] + b * bytes);
                         *q = _mm512_sub_epi8(D::quants(base.add(low), base.add(high), c), offset);
                     }
                     D::scales(&head, c)
@@ -281,8 +252,7 @@ fn unpack<D: Decode>(w: Matrix<'_>, range: Range<usize>, panel: &mut Panel) {
                 for (i, (q, line)) in q.into_iter().zip(lines).enumerate() {
                     // SAFETY: a line has 64 bytes.
                     unsafe { _mm512_storeu_si512(line.0.as_mut_ptr().cast(), q) };
-                    sums[i / (8 / groups)] =
-                        _mm512_dpbusd_epi32(sums[i / (8 / groups)], _mm512_set1_epi8(-128), q);
+                    sums[i / (8 / groups)] = _mm512_dpbusd_epi32(sums[i / (8 / groups)], _mm512_set1_epi8(-128), q);
                 }
                 for g in 0..groups {
                     let at = (chunk * 2 + tile) * groups + g;
@@ -347,12 +317,7 @@ unsafe fn group_dots<const M: usize>(
         for i in g * 8 / groups..(g + 1) * 8 / groups {
             let (low, high) = (*q.add(i), *q.add(8 + i));
             for (r, dots) in dots.iter_mut().enumerate() {
-                let four = _mm512_set1_epi32(
-                    values
-                        .add(r * stride + i * 4)
-                        .cast::<i32>()
-                        .read_unaligned(),
-                );
+                let four = _mm512_set1_epi32(values.add(r * stride + i * 4).cast::<i32>().read_unaligned());
                 dots[0] = _mm512_dpbusd_epi32(dots[0], four, low);
                 dots[1] = _mm512_dpbusd_epi32(dots[1], four, high);
             }
@@ -364,19 +329,15 @@ unsafe fn group_dots<const M: usize>(
 /// `M` activation rows from `m` times a panel.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-fn tile<D: Decode, const M: usize>(
+fn tile<const GROUPS: usize, const MIN: bool, const M: usize>(
     panel: &Panel,
     x: &Activations,
     m: usize,
     columns: &mut Columns<'_>,
 ) {
     let chunks = x.cols() / 32;
-    let groups = if D::FORMAT.has_groups_of_16() { 2 } else { 1 };
-    assert!(
-        m + M <= x.rows()
-            && x.biased.len() >= x.rows() * x.cols()
-            && x.d.len() >= x.rows() * chunks
-    );
+    let groups = GROUPS;
+    assert!(m + M <= x.rows() && x.biased.len() >= x.rows() * x.cols() && x.d.len() >= x.rows() * chunks);
     assert!(x.dsums.len() >= x.rows() * chunks * 2 && x.dsums32.len() >= x.rows() * chunks);
     assert!(panel.q.len() >= chunks * 16 && panel.scale.len() >= chunks * 2 * groups);
     assert!(panel.min.len() >= panel.scale.len() && panel.bias.len() >= chunks * 2 * groups);
@@ -386,10 +347,7 @@ fn tile<D: Decode, const M: usize>(
     unsafe {
         let values = x.biased.as_ptr().add(m * x.cols());
         let d = x.d.as_ptr().add(m * chunks);
-        let (dsums, dsums32) = (
-            x.dsums.as_ptr().add(m * chunks * 2),
-            x.dsums32.as_ptr().add(m * chunks),
-        );
+        let (dsums, dsums32) = (x.dsums.as_ptr().add(m * chunks * 2), x.dsums32.as_ptr().add(m * chunks));
         for chunk in 0..chunks {
             let q = panel.q.as_ptr().add(chunk * 16).cast::<__m512i>();
             let side = chunk * 2 * groups;
@@ -404,7 +362,7 @@ fn tile<D: Decode, const M: usize>(
                     for t in 0..2 {
                         let scaled = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[r][t]), *scale.add(t));
                         acc[r][t] = _mm512_fmadd_ps(scaled, d, acc[r][t]);
-                        if D::FORMAT.has_min() {
+                        if MIN {
                             let dsum = _mm512_set1_ps(*dsums32.add(r * chunks + chunk));
                             acc[r][t] = _mm512_fmadd_ps(*min.add(t), dsum, acc[r][t]);
                         }
@@ -415,21 +373,16 @@ fn tile<D: Decode, const M: usize>(
                 let mut scaled = [[_mm512_setzero_ps(); 2]; M];
                 for r in 0..M {
                     for t in 0..2 {
-                        scaled[r][t] =
-                            _mm512_mul_ps(_mm512_cvtepi32_ps(dots[r][t]), *scale.add(2 * t));
+                        scaled[r][t] = _mm512_mul_ps(_mm512_cvtepi32_ps(dots[r][t]), *scale.add(2 * t));
                     }
                 }
                 let dots = group_dots::<M>(q, bias, values, x.cols(), groups, 1);
                 for r in 0..M {
                     let at = r * chunks + chunk;
                     for t in 0..2 {
-                        let both = _mm512_fmadd_ps(
-                            _mm512_cvtepi32_ps(dots[r][t]),
-                            *scale.add(2 * t + 1),
-                            scaled[r][t],
-                        );
+                        let both = _mm512_fmadd_ps(_mm512_cvtepi32_ps(dots[r][t]), *scale.add(2 * t + 1), scaled[r][t]);
                         acc[r][t] = _mm512_fmadd_ps(both, _mm512_set1_ps(*d.add(at)), acc[r][t]);
-                        if D::FORMAT.has_min() {
+                        if MIN {
                             let dsum = _mm512_set1_ps(*dsums.add(2 * at));
                             acc[r][t] = _mm512_fmadd_ps(*min.add(2 * t), dsum, acc[r][t]);
                             let dsum = _mm512_set1_ps(*dsums.add(2 * at + 1));

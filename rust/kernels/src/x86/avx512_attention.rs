@@ -83,9 +83,7 @@ pub(super) fn weighted<const R: usize>(
     while dim < head_dim {
         match (head_dim - dim) / 16 {
             1 => weighted_dims::<R, 1>(weights, stride, v, positions.clone(), head_dim, dim, out),
-            2 | 3 => {
-                weighted_dims::<R, 2>(weights, stride, v, positions.clone(), head_dim, dim, out)
-            }
+            2 | 3 => weighted_dims::<R, 2>(weights, stride, v, positions.clone(), head_dim, dim, out),
             _ => weighted_dims::<R, 4>(weights, stride, v, positions.clone(), head_dim, dim, out),
         }
         dim += match (head_dim - dim) / 16 {

@@ -2,8 +2,8 @@
 //!
 //! 4 weight rows by up to 6 activation rows share their loads; each pair has one register of 16 sums along the columns.
 
-use crate::pool::Columns;
 use crate::Format;
+use crate::pool::Columns;
 use std::arch::x86_64::*;
 
 /// Weight rows of one tile.
@@ -126,24 +126,15 @@ fn all<L: Load>(w: FloatRows<'_>, x: &[f32], mut columns: Columns<'_>) {
 fn add_lanes(acc: [__m512; 4]) -> __m128 {
     let low = two_apart(quarter(acc[0]), quarter(acc[1]));
     let high = two_apart(quarter(acc[2]), quarter(acc[3]));
-    _mm_add_ps(
-        _mm_shuffle_ps::<0b10_00_10_00>(low, high),
-        _mm_shuffle_ps::<0b11_01_11_01>(low, high),
-    )
+    _mm_add_ps(_mm_shuffle_ps::<0b10_00_10_00>(low, high), _mm_shuffle_ps::<0b11_01_11_01>(low, high))
 }
 
 /// Lanes 8 apart, then 4 apart.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]
 fn quarter(acc: __m512) -> __m128 {
-    let half = _mm256_add_ps(
-        _mm512_castps512_ps256(acc),
-        _mm512_extractf32x8_ps::<1>(acc),
-    );
-    _mm_add_ps(
-        _mm256_castps256_ps128(half),
-        _mm256_extractf128_ps::<1>(half),
-    )
+    let half = _mm256_add_ps(_mm512_castps512_ps256(acc), _mm512_extractf32x8_ps::<1>(acc));
+    _mm_add_ps(_mm256_castps256_ps128(half), _mm256_extractf128_ps::<1>(half))
 }
 
 /// Lanes 2 apart, of two registers.
@@ -166,10 +157,8 @@ fn tile<L: Load, const M: usize>(
     let cols = w.cols;
     let last = w.rows - 1;
     let row = cols * L::BYTES;
-    let weights: [*const u8; N] =
-        std::array::from_fn(|i| w.data[(n + i).min(last) * row..][..row].as_ptr());
-    let values: [*const f32; M] =
-        std::array::from_fn(|r| x[(m + r) * cols..(m + r + 1) * cols].as_ptr());
+    let weights: [*const u8; N] = std::array::from_fn(|i| w.data[(n + i).min(last) * row..][..row].as_ptr());
+    let values: [*const f32; M] = std::array::from_fn(|r| x[(m + r) * cols..(m + r + 1) * cols].as_ptr());
     let mut acc = [[_mm512_setzero_ps(); N]; M];
     let whole = cols / 16 * 16;
     for k in (0..whole).step_by(16) {

@@ -40,13 +40,7 @@ unsafe fn word(block: *const u8, offsets: __m512i, at: usize) -> __m512i {
 #[inline(always)]
 unsafe fn three_words(block: *const u8, offsets: __m512i, at: usize) -> [__m512i; 3] {
     // SAFETY: the caller's blocks have the twelve bytes at `at`.
-    unsafe {
-        [
-            word(block, offsets, at),
-            word(block, offsets, at + 4),
-            word(block, offsets, at + 8),
-        ]
-    }
+    unsafe { [word(block, offsets, at), word(block, offsets, at + 4), word(block, offsets, at + 8)] }
 }
 
 #[inline(always)]
@@ -76,12 +70,7 @@ unsafe fn high_f16(words: __m512i) -> __m512 {
 #[inline(always)]
 unsafe fn field(words: __m512i, shift: usize, mask: i32) -> __m512i {
     // SAFETY: registers only; the caller has the features.
-    unsafe {
-        _mm512_and_si512(
-            _mm512_srl_epi32(words, _mm_cvtsi32_si128(shift as i32)),
-            _mm512_set1_epi32(mask),
-        )
-    }
+    unsafe { _mm512_and_si512(_mm512_srl_epi32(words, _mm_cvtsi32_si128(shift as i32)), _mm512_set1_epi32(mask)) }
 }
 
 /// `d` times integers.
@@ -100,10 +89,7 @@ unsafe fn minus_times(d: __m512, integers: __m512i) -> __m512 {
 
 #[inline(always)]
 unsafe fn one_scale(s: __m512, m: __m512) -> Scales {
-    Scales {
-        s: [s; 2],
-        m: [m; 2],
-    }
+    Scales { s: [s; 2], m: [m; 2] }
 }
 
 /// 16 bytes of two rows, each twice: `a a b b`.
@@ -132,21 +118,13 @@ unsafe fn nibbles(a: *const u8, b: *const u8) -> __m512i {
     // SAFETY: both have 16 bytes.
     unsafe {
         let shifts = _mm512_set_epi64(4, 4, 0, 0, 4, 4, 0, 0);
-        _mm512_and_si512(
-            _mm512_srlv_epi64(pair_of_16(a, b), shifts),
-            _mm512_set1_epi8(15),
-        )
+        _mm512_and_si512(_mm512_srlv_epi64(pair_of_16(a, b), shifts), _mm512_set1_epi8(15))
     }
 }
 
 /// [`nibbles`] with a fifth bit from 32 bits at `high_a` and `high_b`.
 #[inline(always)]
-unsafe fn nibbles_and_bit(
-    a: *const u8,
-    b: *const u8,
-    high_a: *const u8,
-    high_b: *const u8,
-) -> __m512i {
+unsafe fn nibbles_and_bit(a: *const u8, b: *const u8, high_a: *const u8, high_b: *const u8) -> __m512i {
     // SAFETY: 16 bytes at `a` and `b`, 4 at the others.
     unsafe {
         let low = u64::from(high_a.cast::<u32>().read_unaligned());
@@ -160,12 +138,7 @@ unsafe fn nibbles_and_bit(
 #[inline(always)]
 unsafe fn byte_field(bytes: __m512i, shift: usize, mask: i8) -> __m512i {
     // SAFETY: registers only; the caller has the features.
-    unsafe {
-        _mm512_and_si512(
-            _mm512_srl_epi16(bytes, _mm_cvtsi32_si128(shift as i32)),
-            _mm512_set1_epi8(mask),
-        )
-    }
+    unsafe { _mm512_and_si512(_mm512_srl_epi16(bytes, _mm_cvtsi32_si128(shift as i32)), _mm512_set1_epi8(mask)) }
 }
 
 macro_rules! simple {
@@ -183,16 +156,7 @@ macro_rules! simple {
             #[inline(always)]
             unsafe fn scales(head: &Self::Head, _c: usize) -> Scales {
                 // SAFETY: registers only.
-                unsafe {
-                    one_scale(
-                        low_f16(*head),
-                        if $min {
-                            high_f16(*head)
-                        } else {
-                            _mm512_setzero_ps()
-                        },
-                    )
-                }
+                unsafe { one_scale(low_f16(*head), if $min { high_f16(*head) } else { _mm512_setzero_ps() }) }
             }
             #[inline(always)]
             unsafe fn quants($a: *const u8, $b: *const u8, _c: usize) -> __m512i {
@@ -205,22 +169,9 @@ macro_rules! simple {
 
 simple!(Q4_0, 8, false, |a, b| nibbles(a.add(2), b.add(2)));
 simple!(Q4_1, 0, true, |a, b| nibbles(a.add(4), b.add(4)));
-simple!(Q5_0, 16, false, |a, b| nibbles_and_bit(
-    a.add(6),
-    b.add(6),
-    a.add(2),
-    b.add(2)
-));
-simple!(Q5_1, 0, true, |a, b| nibbles_and_bit(
-    a.add(8),
-    b.add(8),
-    a.add(4),
-    b.add(4)
-));
-simple!(Q8_0, 128, false, |a, b| _mm512_xor_si512(
-    pair_of_32(a.add(2), b.add(2)),
-    _mm512_set1_epi8(-128)
-));
+simple!(Q5_0, 16, false, |a, b| nibbles_and_bit(a.add(6), b.add(6), a.add(2), b.add(2)));
+simple!(Q5_1, 0, true, |a, b| nibbles_and_bit(a.add(8), b.add(8), a.add(4), b.add(4)));
+simple!(Q8_0, 128, false, |a, b| _mm512_xor_si512(pair_of_32(a.add(2), b.add(2)), _mm512_set1_epi8(-128)));
 
 pub(super) struct Q2K;
 impl Decode for Q2K {
@@ -245,14 +196,8 @@ impl Decode for Q2K {
         unsafe {
             let packed = words[c / 2];
             Scales {
-                s: [
-                    times(*d, field(packed, at, 15)),
-                    times(*d, field(packed, at + 8, 15)),
-                ],
-                m: [
-                    minus_times(*dmin, field(packed, at + 4, 15)),
-                    minus_times(*dmin, field(packed, at + 12, 15)),
-                ],
+                s: [times(*d, field(packed, at, 15)), times(*d, field(packed, at + 8, 15))],
+                m: [minus_times(*dmin, field(packed, at + 4, 15)), minus_times(*dmin, field(packed, at + 12, 15))],
             }
         }
     }
@@ -284,22 +229,14 @@ impl Decode for Q3K {
     #[inline(always)]
     unsafe fn head(block: *const u8, offsets: __m512i) -> Self::Head {
         // SAFETY: a block has 110 bytes.
-        unsafe {
-            (
-                three_words(block, offsets, 96),
-                high_f16(word(block, offsets, 106)),
-            )
-        }
+        unsafe { (three_words(block, offsets, 96), high_f16(word(block, offsets, 106))) }
     }
     #[inline(always)]
     unsafe fn scales(head: &Self::Head, c: usize) -> Scales {
         let (words, d) = head;
         // SAFETY: registers only.
         unsafe {
-            Scales {
-                s: [q3_scale(words, *d, 2 * c), q3_scale(words, *d, 2 * c + 1)],
-                m: [_mm512_setzero_ps(); 2],
-            }
+            Scales { s: [q3_scale(words, *d, 2 * c), q3_scale(words, *d, 2 * c + 1)], m: [_mm512_setzero_ps(); 2] }
         }
     }
     #[inline(always)]
@@ -336,14 +273,8 @@ unsafe fn six_bit_scales(head: &SixBits, c: usize) -> Scales {
         } else {
             let at = 8 * (c - 4);
             (
-                _mm512_or_si512(
-                    field(rest, at, 15),
-                    _mm512_slli_epi32::<4>(field(low, at + 6, 3)),
-                ),
-                _mm512_or_si512(
-                    field(rest, at + 4, 15),
-                    _mm512_slli_epi32::<4>(field(high, at + 6, 3)),
-                ),
+                _mm512_or_si512(field(rest, at, 15), _mm512_slli_epi32::<4>(field(low, at + 6, 3))),
+                _mm512_or_si512(field(rest, at + 4, 15), _mm512_slli_epi32::<4>(field(high, at + 6, 3))),
             )
         };
         one_scale(times(d, scale), minus_times(dmin, min))
@@ -409,12 +340,7 @@ impl Decode for Q6K {
     #[inline(always)]
     unsafe fn head(block: *const u8, offsets: __m512i) -> Self::Head {
         // SAFETY: a block has 210 bytes.
-        unsafe {
-            (
-                four_words(block, offsets, 192),
-                high_f16(word(block, offsets, 206)),
-            )
-        }
+        unsafe { (four_words(block, offsets, 192), high_f16(word(block, offsets, 206))) }
     }
     #[inline(always)]
     unsafe fn scales(head: &Self::Head, c: usize) -> Scales {
@@ -424,10 +350,7 @@ impl Decode for Q6K {
             let up = _mm512_sll_epi32(words[c / 2], _mm_cvtsi32_si128(24 - (c % 2 * 16) as i32));
             let first = times(*d, _mm512_srai_epi32::<24>(up));
             let up = _mm512_sll_epi32(words[c / 2], _mm_cvtsi32_si128(16 - (c % 2 * 16) as i32));
-            Scales {
-                s: [first, times(*d, _mm512_srai_epi32::<24>(up))],
-                m: [_mm512_setzero_ps(); 2],
-            }
+            Scales { s: [first, times(*d, _mm512_srai_epi32::<24>(up))], m: [_mm512_setzero_ps(); 2] }
         }
     }
     #[inline(always)]

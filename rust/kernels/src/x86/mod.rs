@@ -1,11 +1,18 @@
-//! Kernels for x86-64.
+//! Kernels for x86-64: AVX2, AVX2 with AVX-VNNI, AVX-512 with VNNI.
+//!
+//! The functions here are safe: each takes the [`Isa`] it runs on, and values of it are made only where the processor
+//! was found to have the features.
 
+mod avx2;
+mod avx2_float;
 mod avx512;
 mod avx512_attention;
 mod avx512_float;
 mod avx512_formats;
+mod avx512_quantize;
 mod f16c;
 
+use crate::activations::Part;
 use crate::dispatch::{Isa, Kernel};
 use crate::panel::Panel;
 use crate::pool::Columns;
@@ -13,46 +20,66 @@ use crate::{Activations, Format, Matrix};
 use avx512_float::FloatRows;
 use std::ops::Range;
 
-/// One task's columns by AVX-512 kernels.
-pub(crate) fn columns_avx512(
-    isa: Isa,
-    w: Matrix<'_>,
-    x: &Activations,
-    columns: Columns<'_>,
-    scratch: &mut Panel,
-) {
-    assert_eq!(isa, Isa::Avx512Vnni);
-    // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
+/// One task's columns of a product.
+pub(crate) fn columns(isa: Isa, w: Matrix<'_>, x: &Activations, columns: Columns<'_>, scratch: &mut Panel) {
+    if w.format().is_float() {
+        let rows = FloatRows { data: w.data(), rows: w.rows(), cols: w.cols() };
+        return float(isa, w.format(), rows, &x.values, columns);
+    }
+    // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
-        if w.format().is_float() {
-            let rows = FloatRows { data: w.data(), rows: w.rows(), cols: w.cols() };
-            avx512_float::float(w.format(), rows, &x.values, columns);
-        } else {
-            avx512::quantized(w, x, columns, scratch);
+        match isa {
+            Isa::Avx512Vnni => avx512::quantized(w, x, columns, scratch),
+            Isa::Avx2 | Isa::AvxVnni => avx2::quantized(isa == Isa::AvxVnni, w, x, columns, scratch),
+            Isa::Portable => unreachable!("portable code has its own kernels"),
         }
     }
 }
 
 /// One task's columns of `x` times `w`, `(rows, cols)`, all f32.
-pub(crate) fn columns_f32_avx512(isa: Isa, w: &[f32], cols: usize, x: &[f32], columns: Columns<'_>) {
-    assert_eq!(isa, Isa::Avx512Vnni);
-    // SAFETY: the bytes of floats are bytes. The value `Avx512Vnni` is made only where the features were detected.
+pub(crate) fn columns_f32(isa: Isa, w: &[f32], cols: usize, x: &[f32], columns: Columns<'_>) {
+    // SAFETY: the bytes of floats are bytes.
+    let data = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w)) };
+    float(isa, Format::F32, FloatRows { data, rows: w.len() / cols, cols }, x, columns);
+}
+
+fn float(isa: Isa, format: Format, w: FloatRows<'_>, x: &[f32], columns: Columns<'_>) {
+    // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
-        let data = std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w));
-        avx512_float::float(Format::F32, FloatRows { data, rows: w.len() / cols, cols }, x, columns);
+        match isa {
+            Isa::Avx512Vnni => avx512_float::float(format, w, x, columns),
+            Isa::Avx2 | Isa::AvxVnni => avx2_float::float(format, w, x, columns),
+            Isa::Portable => unreachable!("portable code has its own kernels"),
+        }
     }
 }
 
-/// Runs portable code with AVX-512 instructions.
+/// Runs portable code with the instructions of `isa`.
 #[inline]
-pub(crate) fn compiled_avx512<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
+pub(crate) fn compiled<K: Kernel>(isa: Isa, kernel: K) -> K::Output {
     #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,fma,f16c,avx2")]
-    fn inner<K: Kernel>(kernel: K) -> K::Output {
+    fn with_avx512<K: Kernel>(kernel: K) -> K::Output {
         kernel.run()
     }
+    #[target_feature(enable = "fma,f16c,avx2")]
+    fn with_avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run()
+    }
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe {
+        match isa {
+            Isa::Avx512Vnni => with_avx512(kernel),
+            Isa::Avx2 | Isa::AvxVnni => with_avx2(kernel),
+            Isa::Portable => kernel.run(),
+        }
+    }
+}
+
+/// Quantizes activations.
+pub(crate) fn quantize(isa: Isa, part: &mut Part<'_>) {
     assert_eq!(isa, Isa::Avx512Vnni);
-    // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
-    unsafe { inner(kernel) }
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe { avx512_quantize::quantize(part) }
 }
 
 /// Widens f16 bits.
@@ -78,14 +105,19 @@ pub(crate) fn attention_scores(
     scores: &mut [f32],
     stride: usize,
 ) {
-    assert_eq!(isa, Isa::Avx512Vnni);
-    // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
+    use {avx2_float as narrow, avx512_attention as wide};
+    assert_ne!(isa, Isa::Portable);
+    // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
-        match *q {
-            [a] => avx512_attention::scores::<1>([a], k, tiles, scores, stride),
-            [a, b] => avx512_attention::scores::<2>([a, b], k, tiles, scores, stride),
-            [a, b, c] => avx512_attention::scores::<3>([a, b, c], k, tiles, scores, stride),
-            [a, b, c, d] => avx512_attention::scores::<4>([a, b, c, d], k, tiles, scores, stride),
+        match (isa == Isa::Avx512Vnni, q) {
+            (true, &[a]) => wide::scores([a], k, tiles, scores, stride),
+            (true, &[a, b]) => wide::scores([a, b], k, tiles, scores, stride),
+            (true, &[a, b, c]) => wide::scores([a, b, c], k, tiles, scores, stride),
+            (true, &[a, b, c, d]) => wide::scores([a, b, c, d], k, tiles, scores, stride),
+            (false, &[a]) => narrow::scores([a], k, tiles, scores, stride),
+            (false, &[a, b]) => narrow::scores([a, b], k, tiles, scores, stride),
+            (false, &[a, b, c]) => narrow::scores([a, b, c], k, tiles, scores, stride),
+            (false, &[a, b, c, d]) => narrow::scores([a, b, c, d], k, tiles, scores, stride),
             _ => unreachable!("one to four queries share a block"),
         }
     }
@@ -101,14 +133,19 @@ pub(crate) fn attention_weighted(
     head_dim: usize,
     out: &mut [f32],
 ) {
-    assert_eq!(isa, Isa::Avx512Vnni);
-    // SAFETY: the value `Avx512Vnni` is made only where the features were detected.
+    use {avx2_float as narrow, avx512_attention as wide};
+    assert_ne!(isa, Isa::Portable);
+    // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
-        match weights.len() / stride {
-            1 => avx512_attention::weighted::<1>(weights, stride, v, positions, head_dim, out),
-            2 => avx512_attention::weighted::<2>(weights, stride, v, positions, head_dim, out),
-            3 => avx512_attention::weighted::<3>(weights, stride, v, positions, head_dim, out),
-            4 => avx512_attention::weighted::<4>(weights, stride, v, positions, head_dim, out),
+        match (isa == Isa::Avx512Vnni, weights.len() / stride) {
+            (true, 1) => wide::weighted::<1>(weights, stride, v, positions, head_dim, out),
+            (true, 2) => wide::weighted::<2>(weights, stride, v, positions, head_dim, out),
+            (true, 3) => wide::weighted::<3>(weights, stride, v, positions, head_dim, out),
+            (true, 4) => wide::weighted::<4>(weights, stride, v, positions, head_dim, out),
+            (false, 1) => narrow::weighted::<1>(weights, stride, v, positions, head_dim, out),
+            (false, 2) => narrow::weighted::<2>(weights, stride, v, positions, head_dim, out),
+            (false, 3) => narrow::weighted::<3>(weights, stride, v, positions, head_dim, out),
+            (false, 4) => narrow::weighted::<4>(weights, stride, v, positions, head_dim, out),
             _ => unreachable!("one to four queries share a block"),
         }
     }
