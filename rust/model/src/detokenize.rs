@@ -15,11 +15,7 @@ pub struct Detokenizer {
 impl Detokenizer {
     /// A detokenizer at the start of a text.
     pub fn new(tokenizer: &Tokenizer) -> Self {
-        Detokenizer {
-            tokenizer: tokenizer.clone(),
-            pending: Vec::new(),
-            complete: String::new(),
-        }
+        Detokenizer { tokenizer: tokenizer.clone(), pending: Vec::new(), complete: String::new() }
     }
 
     /// Takes the next token and returns the characters that it completed, often none or several. Bytes that can be

@@ -2,6 +2,8 @@
 //!
 //! The references are made by `reference/make_chat.py`. A model that is not on the machine is skipped.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::path::{Path, PathBuf};
 
 use lorekit_model::{

@@ -1,5 +1,7 @@
 //! GGUF: what is written is read back, and no damage to the bytes leads to a panic.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::path::{Path, PathBuf};
 
 use lorekit_kernels::Format;
@@ -50,13 +52,7 @@ fn tiny_bytes() -> Vec<u8> {
 fn exercise(bytes: &[u8]) -> Result<(), Error> {
     let gguf = Gguf::from_bytes(Path::new(NAME), bytes)?;
     for (key, value) in gguf.metadata() {
-        let _ = (
-            gguf.u32(key),
-            gguf.u64(key),
-            gguf.f32(key),
-            gguf.bool(key),
-            gguf.str(key),
-        );
+        let _ = (gguf.u32(key), gguf.u64(key), gguf.f32(key), gguf.bool(key), gguf.str(key));
         if let Value::Array(a) = value {
             assert!(a.iter_str().count() + a.to_f32().len() >= a.len());
             let _ = (a.to_i32(), a.to_u32(), a.to_bool());
@@ -76,55 +72,29 @@ fn what_is_written_is_read_back() {
     let g = Gguf::open(&path).unwrap();
     assert_eq!(g.architecture(), "llama");
     assert_eq!(g.file_bytes(), std::fs::metadata(&path).unwrap().len());
-    assert_eq!(
-        (g.u32("a.u8"), g.u32("a.u16"), g.u32("a.u32")),
-        (Some(250), Some(65_000), Some(70_000))
-    );
+    assert_eq!((g.u32("a.u8"), g.u32("a.u16"), g.u32("a.u32")), (Some(250), Some(65_000), Some(70_000)));
     assert_eq!((g.u64("a.u64"), g.u32("a.u64")), (Some(u64::MAX), None));
-    assert_eq!(
-        (g.u32("a.i8"), g.u32("a.i64")),
-        (None, None),
-        "a negative number is no unsigned one"
-    );
+    assert_eq!((g.u32("a.i8"), g.u32("a.i64")), (None, None), "a negative number is no unsigned one");
     assert!(matches!(g.get("a.i16"), Some(Value::I16(-300))));
     assert!(matches!(g.get("a.i32"), Some(Value::I32(-70_000))));
-    assert_eq!(
-        (g.f32("a.f32"), g.f32("a.f64"), g.f32("a.u8")),
-        (Some(0.5), Some(0.25), None)
-    );
+    assert_eq!((g.f32("a.f32"), g.f32("a.f64"), g.f32("a.u8")), (Some(0.5), Some(0.25), None));
     assert_eq!((g.bool("a.bool"), g.bool("a.u8")), (Some(true), None));
-    assert_eq!(
-        g.array("list.str").unwrap().iter_str().collect::<Vec<_>>(),
-        ["", "法条", "a b"]
-    );
+    assert_eq!(g.array("list.str").unwrap().iter_str().collect::<Vec<_>>(), ["", "法条", "a b"]);
     assert_eq!(g.array("list.f32").unwrap().to_f32(), [1.5, -2.0]);
-    assert_eq!(
-        g.array("list.i32").unwrap().to_i32(),
-        [i32::MIN, 0, i32::MAX]
-    );
+    assert_eq!(g.array("list.i32").unwrap().to_i32(), [i32::MIN, 0, i32::MAX]);
     assert_eq!(g.array("list.u32").unwrap().to_u32(), [u32::MAX]);
     assert_eq!(g.array("list.bool").unwrap().to_bool(), [true, false]);
     assert_eq!(g.array("list.f32").unwrap().iter_str().count(), 0);
 
     let m = g.require_tensor("m").unwrap();
-    assert_eq!(
-        (m.info.dims.as_slice(), m.info.rows(), m.info.cols()),
-        ([3, 2].as_slice(), 2, 3)
-    );
+    assert_eq!((m.info.dims.as_slice(), m.info.rows(), m.info.cols()), ([3, 2].as_slice(), 2, 3));
     assert_eq!(m.to_f32(), [0., 1., 2., 3., 4., 5.]);
     assert!(m.matrix().is_ok());
     for t in g.tensors() {
         assert_eq!(t.offset % 32, 0);
     }
-    assert_eq!(
-        g.fingerprint(),
-        *blake3::hash(&std::fs::read(&path).unwrap()).as_bytes()
-    );
-    assert_eq!(
-        std::fs::read_dir(dir.path()).unwrap().count(),
-        1,
-        "no temporary file stays"
-    );
+    assert_eq!(g.fingerprint(), *blake3::hash(&std::fs::read(&path).unwrap()).as_bytes());
+    assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 1, "no temporary file stays");
 }
 
 #[test]
@@ -139,21 +109,11 @@ fn metadata_of_one_file_can_be_copied_into_another() {
     for t in g.tensors() {
         w.declare(&t.name, t.format, &t.dims).unwrap();
     }
-    w.write(&copy, g.tensors().map(|t| g.tensor(&t.name).unwrap().data))
-        .unwrap();
+    w.write(&copy, g.tensors().map(|t| g.tensor(&t.name).unwrap().data)).unwrap();
     let c = Gguf::open(&copy).unwrap();
-    assert_eq!(
-        format!("{:?}", g.metadata().collect::<Vec<_>>()),
-        format!("{:?}", c.metadata().collect::<Vec<_>>())
-    );
-    assert_eq!(
-        c.array("list.str").unwrap().iter_str().collect::<Vec<_>>(),
-        ["", "法条", "a b"]
-    );
-    assert_eq!(
-        c.require_tensor("m").unwrap().to_f32(),
-        g.require_tensor("m").unwrap().to_f32()
-    );
+    assert_eq!(format!("{:?}", g.metadata().collect::<Vec<_>>()), format!("{:?}", c.metadata().collect::<Vec<_>>()));
+    assert_eq!(c.array("list.str").unwrap().iter_str().collect::<Vec<_>>(), ["", "法条", "a b"]);
+    assert_eq!(c.require_tensor("m").unwrap().to_f32(), g.require_tensor("m").unwrap().to_f32());
 }
 
 #[test]
@@ -218,24 +178,14 @@ fn by_hand(
 }
 
 fn refusal(bytes: &[u8]) -> String {
-    Gguf::from_bytes(Path::new(NAME), bytes)
-        .unwrap_err()
-        .to_string()
+    Gguf::from_bytes(Path::new(NAME), bytes).unwrap_err().to_string()
 }
 
 #[test]
 fn a_well_formed_file_made_by_hand_opens() {
     for version in [2, 3] {
-        let bytes = by_hand(
-            version,
-            &[("k", 4, &[1, 0, 0, 0])],
-            &[("a", &[8], 0, 0), ("b", &[8], 0, 32)],
-            64,
-        );
-        assert_eq!(
-            Gguf::from_bytes(Path::new(NAME), &bytes).unwrap().u32("k"),
-            Some(1)
-        );
+        let bytes = by_hand(version, &[("k", 4, &[1, 0, 0, 0])], &[("a", &[8], 0, 0), ("b", &[8], 0, 32)], 64);
+        assert_eq!(Gguf::from_bytes(Path::new(NAME), &bytes).unwrap().u32("k"), Some(1));
     }
 }
 
@@ -246,111 +196,27 @@ fn each_kind_of_damage_is_named() {
     let nested = [9u32.to_le_bytes().as_slice(), &1u64.to_le_bytes(), &[0; 12]].concat();
     let cases: &[(&str, Vec<u8>, &str)] = &[
         ("empty", vec![], "ends at"),
-        (
-            "magic",
-            b"GGML0000000000000000000000000000".to_vec(),
-            "does not begin with GGUF",
-        ),
-        (
-            "version 1",
-            by_hand(1, &[], &[t], 64),
-            "unsupported GGUF version: 1",
-        ),
-        (
-            "version 4",
-            by_hand(4, &[], &[t], 64),
-            "unsupported GGUF version: 4",
-        ),
-        (
-            "byte order",
-            by_hand(3u32.swap_bytes(), &[], &[t], 64),
-            "big-endian",
-        ),
-        (
-            "key twice",
-            by_hand(3, &[("k", 0, &[1]), ("k", 0, &[1])], &[t], 64),
-            "metadata k occurs twice",
-        ),
-        (
-            "name twice",
-            by_hand(3, &[], &[t, t], 64),
-            "tensor a occurs twice",
-        ),
-        (
-            "overlap",
-            by_hand(3, &[], &[("a", &[9], 0, 0), ("b", &[8], 0, 32)], 64),
-            "a and b overlap",
-        ),
-        (
-            "out of file",
-            by_hand(3, &[], &[("a", &[8], 0, 64)], 64),
-            "past the end",
-        ),
-        (
-            "far out of file",
-            by_hand(3, &[], &[("a", &[8], 0, u64::MAX - 31)], 64),
-            "past the end",
-        ),
-        (
-            "unaligned",
-            by_hand(3, &[], &[("a", &[2], 0, 8)], 64),
-            "not a multiple of 32",
-        ),
-        (
-            "overflow",
-            by_hand(3, &[], &[("a", &[1 << 40, 1 << 40], 0, 0)], 64),
-            "no extent",
-        ),
-        (
-            "zero",
-            by_hand(3, &[], &[("a", &[0], 0, 0)], 64),
-            "a dimension of 0",
-        ),
-        (
-            "no dims",
-            by_hand(3, &[], &[("a", &[], 0, 0)], 64),
-            "0 dimensions",
-        ),
-        (
-            "five dims",
-            by_hand(3, &[], &[("a", &[1; 5], 0, 0)], 64),
-            "5 dimensions",
-        ),
-        (
-            "type",
-            by_hand(3, &[], &[("a", &[256], 16, 0)], 512),
-            "quantization of tensor a: ggml type 16",
-        ),
-        (
-            "alignment",
-            by_hand(3, &[("general.alignment", 4, &[3, 0, 0, 0])], &[t], 64),
-            "general.alignment",
-        ),
-        (
-            "split",
-            by_hand(3, &[("split.count", 2, &[2, 0])], &[t], 64),
-            "split model",
-        ),
-        (
-            "array count",
-            by_hand(3, &[("k", 9, &huge)], &[t], 64),
-            "metadata k: 18446744073709551615",
-        ),
-        (
-            "nested",
-            by_hand(3, &[("k", 9, &nested)], &[t], 64),
-            "metadata k: an array of arrays",
-        ),
-        (
-            "value type",
-            by_hand(3, &[("k", 13, &[0])], &[t], 64),
-            "metadata k: unknown value type 13",
-        ),
-        (
-            "bool",
-            by_hand(3, &[("k", 7, &[2])], &[t], 64),
-            "metadata k: a bool is 2",
-        ),
+        ("magic", b"GGML0000000000000000000000000000".to_vec(), "does not begin with GGUF"),
+        ("version 1", by_hand(1, &[], &[t], 64), "unsupported GGUF version: 1"),
+        ("version 4", by_hand(4, &[], &[t], 64), "unsupported GGUF version: 4"),
+        ("byte order", by_hand(3u32.swap_bytes(), &[], &[t], 64), "big-endian"),
+        ("key twice", by_hand(3, &[("k", 0, &[1]), ("k", 0, &[1])], &[t], 64), "metadata k occurs twice"),
+        ("name twice", by_hand(3, &[], &[t, t], 64), "tensor a occurs twice"),
+        ("overlap", by_hand(3, &[], &[("a", &[9], 0, 0), ("b", &[8], 0, 32)], 64), "a and b overlap"),
+        ("out of file", by_hand(3, &[], &[("a", &[8], 0, 64)], 64), "past the end"),
+        ("far out of file", by_hand(3, &[], &[("a", &[8], 0, u64::MAX - 31)], 64), "past the end"),
+        ("unaligned", by_hand(3, &[], &[("a", &[2], 0, 8)], 64), "not a multiple of 32"),
+        ("overflow", by_hand(3, &[], &[("a", &[1 << 40, 1 << 40], 0, 0)], 64), "no extent"),
+        ("zero", by_hand(3, &[], &[("a", &[0], 0, 0)], 64), "a dimension of 0"),
+        ("no dims", by_hand(3, &[], &[("a", &[], 0, 0)], 64), "0 dimensions"),
+        ("five dims", by_hand(3, &[], &[("a", &[1; 5], 0, 0)], 64), "5 dimensions"),
+        ("type", by_hand(3, &[], &[("a", &[256], 16, 0)], 512), "quantization of tensor a: ggml type 16"),
+        ("alignment", by_hand(3, &[("general.alignment", 4, &[3, 0, 0, 0])], &[t], 64), "general.alignment"),
+        ("split", by_hand(3, &[("split.count", 2, &[2, 0])], &[t], 64), "split model"),
+        ("array count", by_hand(3, &[("k", 9, &huge)], &[t], 64), "metadata k: 18446744073709551615"),
+        ("nested", by_hand(3, &[("k", 9, &nested)], &[t], 64), "metadata k: an array of arrays"),
+        ("value type", by_hand(3, &[("k", 13, &[0])], &[t], 64), "metadata k: unknown value type 13"),
+        ("bool", by_hand(3, &[("k", 7, &[2])], &[t], 64), "metadata k: a bool is 2"),
     ];
     for (what, bytes, expected) in cases {
         let text = refusal(bytes);
@@ -368,11 +234,7 @@ fn every_truncation_is_refused() {
     let bytes = tiny_bytes();
     let padding = 32 - 20; // after the last tensor, nobody needs it
     for len in 0..bytes.len() - padding {
-        assert!(
-            exercise(&bytes[..len]).is_err(),
-            "{len} of {} bytes",
-            bytes.len()
-        );
+        assert!(exercise(&bytes[..len]).is_err(), "{len} of {} bytes", bytes.len());
     }
 }
 

@@ -2,6 +2,8 @@
 //!
 //! The references are made by `reference/make_tokens.py`. A model that is not on the machine is skipped.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -12,9 +14,7 @@ const REFERENCE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reference");
 
 fn model_file(name: &str) -> Option<PathBuf> {
     let cache = std::env::var_os("LOREKIT_CACHE").map(PathBuf::from);
-    let path = cache
-        .map(|cache| cache.join("models").join(name).join("model.gguf"))
-        .filter(|path| path.exists());
+    let path = cache.map(|cache| cache.join("models").join(name).join("model.gguf")).filter(|path| path.exists());
     if path.is_none() {
         println!("skipped: no {name}/model.gguf in LOREKIT_CACHE");
     }
@@ -64,23 +64,16 @@ fn equals_reference(name: &str, back: Back) -> Option<Tokenizer> {
     let gguf = Gguf::open(&path).unwrap();
     let start = Instant::now();
     let tokenizer = Tokenizer::from_gguf(&gguf).unwrap();
-    println!(
-        "{name}: {} tokens, built in {:?}",
-        tokenizer.vocab_size(),
-        start.elapsed()
-    );
+    println!("{name}: {} tokens, built in {:?}", tokenizer.vocab_size(), start.elapsed());
 
     let reference = json(&format!("tokens-{name}.json"));
     let mut wrong = Vec::new();
     for (i, text) in strings().iter().enumerate() {
         let plain = ids(&reference["plain"][i]);
-        let special = reference["special"]
-            .get(i.to_string())
-            .map_or_else(|| plain.clone(), ids);
+        let special = reference["special"].get(i.to_string()).map_or_else(|| plain.clone(), ids);
         let got = tokenizer.encode(text).unwrap();
         assert!(
-            got.iter().all(|&id| !tokenizer.is_control(id)
-                || tokenizer.token_text(id).to_lowercase().contains("unk")),
+            got.iter().all(|&id| !tokenizer.is_control(id) || tokenizer.token_text(id).to_lowercase().contains("unk")),
             "{text:?} became a control token: {got:?}"
         );
         if got != plain {
@@ -92,21 +85,14 @@ fn equals_reference(name: &str, back: Back) -> Option<Tokenizer> {
         }
         let expected = match back {
             Back::Exactly => text.replace('▁', if name.contains("gemma") { " " } else { "▁" }),
-            Back::Composed => {
-                unicode_normalization::UnicodeNormalization::nfc(text.as_str()).collect()
-            }
+            Back::Composed => unicode_normalization::UnicodeNormalization::nfc(text.as_str()).collect(),
             Back::AfterSpace if text.is_empty() => String::new(),
             Back::AfterSpace => format!(" {}", text.replace('▁', " ")),
             Back::No => continue,
         };
         assert_eq!(decode(&tokenizer, &plain), expected);
     }
-    assert!(
-        wrong.is_empty(),
-        "{name}: {} differ\n{}",
-        wrong.len(),
-        wrong.join("\n")
-    );
+    assert!(wrong.is_empty(), "{name}: {} differ\n{}", wrong.len(), wrong.join("\n"));
     Some(tokenizer)
 }
 
@@ -117,29 +103,13 @@ fn qwen2_ids_equal_the_reference() {
     };
     assert_eq!((t.vocab_size(), t.add_bos()), (151_936, false));
     assert_eq!((t.eos(), t.eot()), (Some(151_645), Some(151_645)));
-    assert!(
-        t.is_end_of_generation(151_643)
-            && t.is_end_of_generation(151_645)
-            && !t.is_end_of_generation(151_644)
-    );
+    assert!(t.is_end_of_generation(151_643) && t.is_end_of_generation(151_645) && !t.is_end_of_generation(151_644));
     assert_eq!(
-        (
-            t.token_id("<|im_start|>"),
-            t.token_id(" world"),
-            t.token_id("<|im_")
-        ),
+        (t.token_id("<|im_start|>"), t.token_id(" world"), t.token_id("<|im_")),
         (Some(151_644), Some(1879), None)
     );
-    assert!(
-        t.is_control(151_644)
-            && t.is_control(151_665)
-            && !t.is_control(151_657)
-            && t.is_control(u32::MAX)
-    );
-    assert_eq!(
-        (t.token_bytes(151_644), t.token_bytes(1879)),
-        (&b""[..], &b" world"[..])
-    );
+    assert!(t.is_control(151_644) && t.is_control(151_665) && !t.is_control(151_657) && t.is_control(u32::MAX));
+    assert_eq!((t.token_bytes(151_644), t.token_bytes(1879)), (&b""[..], &b" world"[..]));
 }
 
 #[test]
@@ -147,10 +117,7 @@ fn smollm2_ids_equal_the_reference() {
     let Some(t) = equals_reference("smollm2-135m-instruct", Back::Exactly) else {
         return;
     };
-    assert_eq!(
-        (t.bos(), t.eos(), t.eot(), t.add_bos()),
-        (Some(1), Some(2), Some(2), false)
-    );
+    assert_eq!((t.bos(), t.eos(), t.eot(), t.add_bos()), (Some(1), Some(2), Some(2), false));
     assert!(t.is_end_of_generation(0) && t.is_end_of_generation(2) && !t.is_end_of_generation(1));
 }
 
@@ -164,10 +131,7 @@ fn llama3_ids_equal_the_reference() {
     let Some(t) = equals_reference("vocab-llama-bpe", Back::Exactly) else {
         return;
     };
-    assert_eq!(
-        (t.bos(), t.eot(), t.add_bos()),
-        (Some(128_000), Some(128_009), true)
-    );
+    assert_eq!((t.bos(), t.eot(), t.add_bos()), (Some(128_000), Some(128_009), true));
 }
 
 #[test]
@@ -175,10 +139,7 @@ fn gemma3_ids_equal_the_reference() {
     let Some(t) = equals_reference("gemma3-270m", Back::Exactly) else {
         return;
     };
-    assert_eq!(
-        (t.bos(), t.eos(), t.eot(), t.add_bos()),
-        (Some(2), Some(1), Some(106), true)
-    );
+    assert_eq!((t.bos(), t.eos(), t.eot(), t.add_bos()), (Some(2), Some(1), Some(106), true));
 }
 
 #[test]
@@ -191,10 +152,7 @@ fn embeddinggemma_ids_equal_the_reference() {
     let Some(t) = equals_reference("embeddinggemma-300m", Back::Exactly) else {
         return;
     };
-    assert_eq!(
-        (t.bos(), t.eos(), t.add_bos(), t.add_eos()),
-        (Some(2), Some(1), true, true)
-    );
+    assert_eq!((t.bos(), t.eos(), t.add_bos(), t.add_eos()), (Some(2), Some(1), true, true));
 }
 
 #[test]
@@ -202,10 +160,7 @@ fn minilm_ids_equal_the_reference() {
     let Some(t) = equals_reference("minilm-l6-v2", Back::No) else {
         return;
     };
-    assert_eq!(
-        (t.bos(), t.eos(), t.add_bos(), t.add_eos()),
-        (Some(101), Some(102), true, true)
-    );
+    assert_eq!((t.bos(), t.eos(), t.add_bos(), t.add_eos()), (Some(101), Some(102), true, true));
 }
 
 #[test]

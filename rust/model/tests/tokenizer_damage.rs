@@ -1,6 +1,8 @@
 //! A damaged vocabulary is an error that names what is wrong, never a panic; what is generated comes out as whole
 //! characters.
 
+#![allow(clippy::unwrap_used, clippy::print_stdout)]
+
 use std::path::Path;
 
 use lorekit_model::{Detokenizer, Error, Gguf, GgufWriter, Meta, Tokenizer};

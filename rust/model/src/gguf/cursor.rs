@@ -58,10 +58,7 @@ impl<'a> Cursor<'a> {
         let count = self.u64()?;
         match usize::try_from(count) {
             Ok(n) if n <= self.remaining() / least => Ok(n),
-            _ => Err(format!(
-                "{count} {what} do not fit the {} bytes left",
-                self.remaining()
-            )),
+            _ => Err(format!("{count} {what} do not fit the {} bytes left", self.remaining())),
         }
     }
 

@@ -48,13 +48,7 @@ impl<'a> Tensor<'a> {
     ///
     /// Errors: [`Error::Damaged`] if the format cannot hold rows of that length.
     pub fn matrix(&self) -> Result<Matrix<'a>> {
-        Matrix::new(
-            self.info.format,
-            self.info.rows(),
-            self.info.cols(),
-            self.data,
-        )
-        .map_err(|e| Error::Damaged {
+        Matrix::new(self.info.format, self.info.rows(), self.info.cols(), self.data).map_err(|e| Error::Damaged {
             path: self.path.to_owned(),
             reason: format!("tensor {}: {e}", self.info.name),
         })
@@ -64,8 +58,7 @@ impl<'a> Tensor<'a> {
     /// allocates four bytes for each value.
     pub fn to_f32(&self) -> Vec<f32> {
         let mut out = vec![0.0; self.info.rows() * self.info.cols()];
-        dequantize(self.info.format, self.data, &mut out)
-            .expect("the length was computed from the extent at opening");
+        dequantize(self.info.format, self.data, &mut out).expect("the length was computed from the extent at opening");
         out
     }
 }

@@ -161,21 +161,14 @@ impl Array {
             }
             kind::ARRAY => return Err("an array of arrays".to_owned()),
             _ => {
-                let size = kind::bytes(kind)
-                    .ok_or_else(|| format!("unknown array element type {kind}"))?;
+                let size = kind::bytes(kind).ok_or_else(|| format!("unknown array element type {kind}"))?;
                 let len = cursor.count("array elements", size)?;
                 let start = cursor.position();
                 cursor.take(len * size)?; // cannot overflow: `count` compared with what is left
                 (len, start)
             }
         };
-        Ok(Array {
-            kind,
-            len,
-            start,
-            end: cursor.position(),
-            map: Arc::clone(map),
-        })
+        Ok(Array { kind, len, start, end: cursor.position(), map: Arc::clone(map) })
     }
 
     /// Number of elements.

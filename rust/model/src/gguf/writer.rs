@@ -87,12 +87,7 @@ impl Meta<'_> {
             out.extend(kind.to_le_bytes());
             out.extend(bytes);
         }
-        fn array<const N: usize>(
-            out: &mut Vec<u8>,
-            kind: u32,
-            len: usize,
-            items: impl Iterator<Item = [u8; N]>,
-        ) {
+        fn array<const N: usize>(out: &mut Vec<u8>, kind: u32, len: usize, items: impl Iterator<Item = [u8; N]>) {
             out.extend(kind::ARRAY.to_le_bytes());
             out.extend(kind.to_le_bytes());
             out.extend((len as u64).to_le_bytes());
@@ -169,9 +164,7 @@ impl GgufWriter {
     /// always the default here.
     pub fn put<'a>(&mut self, key: &str, value: impl Into<Meta<'a>>) -> Result<&mut Self> {
         if key == "general.alignment" || self.keys.iter().any(|k| k == key) {
-            return Err(Error::InvalidArgument(format!(
-                "metadata {key} is set already"
-            )));
+            return Err(Error::InvalidArgument(format!("metadata {key} is set already")));
         }
         string(&mut self.metadata, key);
         value.into().write(&mut self.metadata);
@@ -184,23 +177,12 @@ impl GgufWriter {
     /// Errors: [`Error::InvalidArgument`] for a name that is there already, or an extent the format cannot hold.
     pub fn declare(&mut self, name: &str, format: Format, dims: &[usize]) -> Result<&mut Self> {
         if self.tensors.iter().any(|t| t.name == name) {
-            return Err(Error::InvalidArgument(format!(
-                "tensor {name} is declared already"
-            )));
+            return Err(Error::InvalidArgument(format!("tensor {name} is declared already")));
         }
         let bytes = size(format, dims)
             .filter(|_| dims.len() <= 4 && !dims.contains(&0))
-            .ok_or_else(|| {
-                Error::InvalidArgument(format!(
-                    "tensor {name}: {dims:?} is no extent for {format:?}"
-                ))
-            })?;
-        self.tensors.push(Declared {
-            name: name.to_owned(),
-            format,
-            dims: dims.to_vec(),
-            bytes,
-        });
+            .ok_or_else(|| Error::InvalidArgument(format!("tensor {name}: {dims:?} is no extent for {format:?}")))?;
+        self.tensors.push(Declared { name: name.to_owned(), format, dims: dims.to_vec(), bytes });
         Ok(self)
     }
 
@@ -217,9 +199,7 @@ impl GgufWriter {
         for t in &self.tensors {
             string(&mut header, &t.name);
             header.extend((t.dims.len() as u32).to_le_bytes());
-            t.dims
-                .iter()
-                .for_each(|&d| header.extend((d as u64).to_le_bytes()));
+            t.dims.iter().for_each(|&d| header.extend((d as u64).to_le_bytes()));
             header.extend(t.format.ggml_id().to_le_bytes());
             header.extend(offset.to_le_bytes());
             offset += t.bytes.next_multiple_of(DEFAULT_ALIGNMENT);
@@ -229,19 +209,11 @@ impl GgufWriter {
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(format!(".{}.partial", std::process::id()));
         let temporary = PathBuf::from(temporary);
-        let io = |source| Error::Io {
-            path: temporary.clone(),
-            source,
-        };
+        let io = |source| Error::Io { path: temporary.clone(), source };
         let mut out = BufWriter::with_capacity(1 << 20, File::create(&temporary).map_err(io)?);
         let header_written = out.write_all(&header).map_err(io);
-        let stream = TensorStream {
-            out: Some(out),
-            temporary,
-            path: path.to_owned(),
-            pending: self.tensors.into(),
-            written: 0,
-        };
+        let stream =
+            TensorStream { out: Some(out), temporary, path: path.to_owned(), pending: self.tensors.into(), written: 0 };
         header_written?; // after `stream` exists: its drop removes the temporary file
         Ok(stream)
     }
@@ -276,39 +248,24 @@ impl TensorStream {
         let tensor = match self.pending.front() {
             Some(t) if t.name == name => t,
             Some(t) => {
-                return Err(Error::InvalidArgument(format!(
-                    "data for {name} where {} is due",
-                    t.name
-                )));
+                return Err(Error::InvalidArgument(format!("data for {name} where {} is due", t.name)));
             }
             None => {
-                return Err(Error::InvalidArgument(format!(
-                    "data for {name} after the last tensor"
-                )));
+                return Err(Error::InvalidArgument(format!("data for {name} after the last tensor")));
             }
         };
         let total = self.written + bytes.len() as u64;
         if total > tensor.bytes {
-            return Err(Error::InvalidArgument(format!(
-                "{total} bytes for {name}, which has {}",
-                tensor.bytes
-            )));
+            return Err(Error::InvalidArgument(format!("{total} bytes for {name}, which has {}", tensor.bytes)));
         }
         let complete = total == tensor.bytes;
         let padding = (total.next_multiple_of(DEFAULT_ALIGNMENT) - total) as usize;
-        let out = self
-            .out
-            .as_mut()
-            .expect("only finish and drop take the file");
+        let out = self.out.as_mut().expect("only finish and drop take the file");
         let mut written = out.write_all(bytes);
         if complete {
-            written =
-                written.and_then(|()| out.write_all(&[0; DEFAULT_ALIGNMENT as usize][..padding]));
+            written = written.and_then(|()| out.write_all(&[0; DEFAULT_ALIGNMENT as usize][..padding]));
         }
-        written.map_err(|source| Error::Io {
-            path: self.temporary.clone(),
-            source,
-        })?;
+        written.map_err(|source| Error::Io { path: self.temporary.clone(), source })?;
         self.written = total;
         if complete {
             self.pending.pop_front();
@@ -322,11 +279,7 @@ impl TensorStream {
     /// Errors: [`Error::InvalidArgument`] if a tensor lacks data, [`Error::Io`]; in both cases nothing is left.
     pub fn finish(mut self) -> Result<()> {
         if let Some(t) = self.pending.front() {
-            return Err(Error::InvalidArgument(format!(
-                "tensor {} lacks {} bytes",
-                t.name,
-                t.bytes - self.written
-            )));
+            return Err(Error::InvalidArgument(format!("tensor {} lacks {} bytes", t.name, t.bytes - self.written)));
         }
         let out = self.out.take().expect("only finish and drop take the file");
         let placed = out
@@ -337,10 +290,7 @@ impl TensorStream {
         if placed.is_err() {
             let _ = fs::remove_file(&self.temporary); // the first error is the one to tell
         }
-        placed.map_err(|source| Error::Io {
-            path: self.path.clone(),
-            source,
-        })?;
+        placed.map_err(|source| Error::Io { path: self.path.clone(), source })?;
         sync_folder(&self.path)
     }
 }
@@ -357,15 +307,9 @@ impl Drop for TensorStream {
 /// Makes the rename itself durable, where folders can be synced.
 fn sync_folder(path: &Path) -> Result<()> {
     if cfg!(unix) {
-        let folder = path
-            .parent()
-            .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+        let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let synced = File::open(folder).and_then(|f| f.sync_all());
-        synced.map_err(|source| Error::Io {
-            path: folder.to_owned(),
-            source,
-        })?;
+        synced.map_err(|source| Error::Io { path: folder.to_owned(), source })?;
     }
     Ok(())
 }
