@@ -27,6 +27,11 @@ use crate::{
 
 /// Window of prompt and answer unless the app asks for another: three passages, a conversation and an answer fit well.
 const DEFAULT_CONTEXT: usize = 4_096;
+/// A passage can be cited as the basis when its fused score is at least this share of the best one's.
+/// Chosen so that near ties are left to the model and clear results are not; not tuned.
+const BASIS_SHARE: f32 = 0.8;
+/// Penalty on repeating what the free part has said already: small models loop without one. A usual value, not tuned.
+const REPETITION_PENALTY: f32 = 1.1;
 /// Sentences of a quote at most.
 const MAX_QUOTED_SENTENCES: usize = 2;
 
@@ -224,7 +229,9 @@ impl Generator {
         let prefill = prefill_from.elapsed();
         let decode_from = Instant::now();
         let shown: Vec<&str> = prompt.shown.iter().map(String::as_str).collect();
-        let labels: Vec<String> = found[..prompt.n_passages].iter().map(|p| label(&p.passage, language)).collect();
+        let best = found.iter().map(|p| p.score).fold(0.0, f32::max);
+        let citable = found[..prompt.n_passages].iter().take_while(|p| p.score >= best * BASIS_SHARE);
+        let labels: Vec<String> = citable.map(|p| label(&p.passage, language)).collect();
         let (end, quote) = match options.format {
             AnswerFormat::Basis => basis(&mut decoder, wording, &labels, &shown, tokenizer)?,
             AnswerFormat::Free => (decoder.free(&[])?, None),
