@@ -129,7 +129,7 @@ fn main() {
         times.sort();
         println!("{name}: best {:.2?}, median {:.2?}, worst {:.2?}", times[0], times[25], times[49]);
     };
-    let keep = |n: u64| move |key: u64| key % n == 0;
+    let keep = |n: u64| move |key: u64| key.is_multiple_of(n);
     time("dense", &|i| drop(library.dense(&queries[i], 10, None).unwrap()));
     time("dense, one in 2 allowed", &|i| drop(library.dense(&queries[i], 10, Some(&keep(2))).unwrap()));
     time("dense, one in 10 allowed", &|i| drop(library.dense(&queries[i], 10, Some(&keep(10))).unwrap()));
