@@ -146,14 +146,11 @@ pub fn scale(x: &mut [f32], s: f32) {
     }
 }
 
+/// A gate on one chunk: gate, up, out.
+type Gate<'a> = &'a (dyn Fn(&[f32], &[f32], &mut [f32]) + Sync);
+
 /// Splits `out` over the pool, with the same chunk of two inputs beside each of its chunks.
-fn by_chunks(
-    pool: &ThreadPool,
-    gate: &[f32],
-    up: &[f32],
-    out: &mut [f32],
-    f: &(dyn Fn(&[f32], &[f32], &mut [f32]) + Sync),
-) {
+fn by_chunks(pool: &ThreadPool, gate: &[f32], up: &[f32], out: &mut [f32], f: Gate<'_>) {
     assert!(gate.len() == up.len() && gate.len() == out.len(), "all three of one size");
     pool.for_each_chunk(out, CHUNK, &|i, out| {
         f(&gate[i * CHUNK..][..out.len()], &up[i * CHUNK..][..out.len()], out);
@@ -199,7 +196,7 @@ impl Kernel for GeluTanhMulChunk<'_> {
     #[inline(always)]
     fn run(self) {
         let Self(gate, up, out) = self;
-        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_1;
+        const TWICE_SQRT_2_OVER_PI: f32 = 1.595_769_2;
         for ((out, &x), up) in out.iter_mut().zip(gate).zip(up) {
             let inner = (x * x * x).mul_add(0.044_715, x);
             *out = x / (1.0 + exp(-TWICE_SQRT_2_OVER_PI * inner)) * up;

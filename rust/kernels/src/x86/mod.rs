@@ -3,6 +3,9 @@
 //! The functions here are safe: each takes the [`Isa`] it runs on, and values of it are made only where the processor
 //! was found to have the features.
 
+// One index names a register in several arrays of a tile.
+#![allow(clippy::needless_range_loop)]
+
 mod avx2;
 mod avx2_float;
 mod avx512;
