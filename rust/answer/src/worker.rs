@@ -208,8 +208,12 @@ impl Generator {
         usage.prompt_tokens = prompt.tokens.len();
         usage.reused_tokens = reused;
 
-        let sampling =
-            SamplingOptions { temperature: options.temperature, seed: options.seed, ..SamplingOptions::default() };
+        let sampling = SamplingOptions {
+            temperature: options.temperature,
+            seed: options.seed,
+            repetition_penalty: REPETITION_PENALTY,
+            ..SamplingOptions::default()
+        };
         let around = Surroundings { tokenizer, index: &self.index, adapter, cancel: &cancel };
         let mut first_text = None;
         let mut emit = |text: &str| -> Result<()> {

@@ -1,0 +1,278 @@
+//! The engine with real small models: streams end once, cancellation is prompt, the engine survives it.
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use lorekit_answer::{
+    AnswerEvent, AnswerFormat, AnswerOptions, CancelToken, DeclineReason, Engine, EngineOptions, Error, Exchange,
+    Outcome, SearchOptions,
+};
+use lorekit_model::embed::{Embedder, EmbedderOptions, Passage};
+use lorekit_store::{
+    BuildInput, EmbedderInfo, IndexChoice, Metric, NewDocument, NewPassage, PackFacts, PackKind, Pooling,
+    RetrievalInfo, Scalar, SplitterInfo, write_pack,
+};
+
+const TEXTS: &[(&str, &str)] = &[
+    ("Fees", "A replacement card costs 12 crowns. It arrives within five working days."),
+    (
+        "Disputes",
+        "A card transaction can be disputed within 60 days of the statement date. Call the hotline to begin. 😀",
+    ),
+    ("Limits", "The daily limit for cash is 500 crowns. The limit can be raised in a branch."),
+    ("住房贷款", "借款人提前还款应当提前十五日申请。浮动利率贷款满十二个月后提前还款的，不收取违约金。"),
+];
+
+struct Set {
+    _folder: tempfile::TempDir,
+    options: EngineOptions,
+}
+
+/// A pack of four passages with the small models, or `None` with a line that says what is skipped.
+fn set(test: &str) -> Option<Set> {
+    let cache = std::env::var_os("LOREKIT_CACHE").map(PathBuf::from).or_else(|| {
+        let base = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from);
+        base.or_else(|| Some(PathBuf::from(std::env::var_os("HOME")?).join(".cache"))).map(|base| base.join("lorekit"))
+    })?;
+    let embedder = cache.join("models/minilm-l6-v2/model.gguf");
+    let model = cache.join("models/smollm2-135m-instruct/model.gguf");
+    if !embedder.is_file() || !model.is_file() {
+        eprintln!("skipped: {test}: smollm2-135m-instruct and minilm-l6-v2 are not in the cache");
+        return None;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let pack = folder.path().join("cards.lorepack");
+    write(&pack, &embedder);
+    let options = EngineOptions { pack, embedder, model: Some(model), threads: 2, ..EngineOptions::default() };
+    Some(Set { _folder: folder, options })
+}
+
+fn write(pack: &Path, embedder: &Path) {
+    let embedder = Embedder::open(embedder, &EmbedderOptions { threads: 2, ..EmbedderOptions::default() }).unwrap();
+    let inputs: Vec<Passage<'_>> = TEXTS.iter().map(|(title, text)| Passage { title: Some(title), text }).collect();
+    let vectors = embedder.embed_passages(&inputs, &mut |_| {}, &CancelToken::new()).unwrap();
+    let documents = [NewDocument {
+        id: "cards".into(),
+        path: "cards.md".into(),
+        title: "Card Terms".into(),
+        version: Some("1".into()),
+        language: "mixed".into(),
+        valid_from: None,
+        valid_to: None,
+        labels: vec![],
+        source_hash: [7; 32],
+        format: "markdown".into(),
+    }];
+    let passages: Vec<NewPassage> = TEXTS
+        .iter()
+        .enumerate()
+        .map(|(n, (title, text))| NewPassage {
+            document: 0,
+            text: (*text).into(),
+            title_path: vec!["Card Terms".into(), (*title).into()],
+            article: None,
+            place: format!("cards#{n}"),
+            source: (n * 1_000) as u64..(n * 1_000 + text.len()) as u64,
+            page: None,
+            tokens: 20,
+            labels: vec![],
+        })
+        .collect();
+    let fingerprint = embedder.fingerprint();
+    let facts = PackFacts {
+        pack_id: "cards".into(),
+        version: 3,
+        kind: PackKind::Base,
+        parent: None,
+        title: "Cards".into(),
+        languages: vec!["mixed".into()],
+        licence: "CC0-1.0".into(),
+        embedder: EmbedderInfo {
+            weights: fingerprint.weights.clone(),
+            architecture: fingerprint.architecture.clone(),
+            dims: fingerprint.dims as u32,
+            pooling: Pooling::Mean,
+            normalized: fingerprint.normalized,
+            query_prefix: fingerprint.query_prefix.clone(),
+            document_prefix: fingerprint.document_prefix.clone(),
+            max_tokens: fingerprint.max_tokens as u32,
+            metric: Metric::Cosine,
+            scalar: Scalar::F16,
+        },
+        splitter: SplitterInfo { max_tokens: 256, overlap_tokens: 0, version: 1 },
+        skipped_documents: 0,
+        build_tool: "test".into(),
+        retrieval: RetrievalInfo { dense_weight: 0.85, lexical_weight: 0.15, floor: Some(0.2) },
+        calibration: None,
+        expires: None,
+    };
+    let input = BuildInput {
+        documents: &documents,
+        passages: &passages,
+        vectors: &vectors,
+        held_out_queries: &[],
+        facts: &facts,
+        index: IndexChoice::Auto,
+    };
+    write_pack(pack, &input, &mut |_| {}, &CancelToken::new()).unwrap();
+}
+
+const QUESTION: &str = "Within how many days can a card transaction be disputed?";
+
+/// Options with which the model talks for long: free text, no floor, many tokens.
+fn talkative() -> AnswerOptions {
+    AnswerOptions { format: AnswerFormat::Free, floor: Some(-1.0), max_tokens: 600, ..AnswerOptions::default() }
+}
+
+#[test]
+fn events_come_in_order_and_citations_are_byte_exact() {
+    let Some(set) = set("events_come_in_order_and_citations_are_byte_exact") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    assert_eq!((engine.pack_info().version, engine.pack_info().passage_count), (3, 4));
+    let stream = engine.answer(QUESTION, AnswerOptions::default()).unwrap();
+    let mut events = Vec::new();
+    loop {
+        let batch = stream.next_batch().unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        events.extend(batch);
+    }
+    assert!(matches!(&events[0], AnswerEvent::Retrieved(found) if found[0].passage.place == "cards#1"));
+    let Some(AnswerEvent::Finished(answer)) = events.last() else { panic!("the last event is the end") };
+    let streamed: String =
+        events.iter().filter_map(|e| if let AnswerEvent::Text(t) = e { Some(t.as_str()) } else { None }).collect();
+    assert_eq!(streamed, answer.text);
+    assert_eq!(answer.outcome, Outcome::Answered);
+    assert!(!answer.citations.is_empty());
+    for citation in &answer.citations {
+        let passage = &answer.passages[citation.passage].passage;
+        assert_eq!(answer.text[citation.answer.clone()], passage.text[citation.quoted.clone()]);
+        assert_eq!(citation.source.start - passage.source.start, citation.quoted.start as u64);
+    }
+    assert!(answer.usage.prompt_tokens > 0 && answer.usage.time_to_first_text <= answer.usage.total_time);
+}
+
+#[test]
+fn an_answer_in_chinese_holds_whole_characters_in_every_delta() {
+    let Some(set) = set("an_answer_in_chinese_holds_whole_characters_in_every_delta") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    // The small embedder knows no Chinese; the words find the passage.
+    let options = AnswerOptions { floor: Some(-1.0), max_tokens: 80, ..AnswerOptions::default() };
+    let stream = engine.answer("提前还款收取违约金吗", options).unwrap();
+    let mut text = String::new();
+    loop {
+        let batch = stream.next_batch().unwrap();
+        if batch.is_empty() {
+            break;
+        }
+        for event in batch {
+            match event {
+                AnswerEvent::Text(delta) => text.push_str(&delta),
+                AnswerEvent::Finished(answer) => assert_eq!(text, answer.text),
+                AnswerEvent::Retrieved(_) | AnswerEvent::Citation(_) => {}
+            }
+        }
+    }
+    assert!(!text.contains('\u{FFFD}'), "{text}");
+    assert!(text.starts_with("【政策依据】《Card Terms》"), "{text}");
+}
+
+#[test]
+fn the_same_request_gives_the_same_answer_whatever_the_cache_holds() {
+    let Some(set) = set("the_same_request_gives_the_same_answer_whatever_the_cache_holds") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    let ask = |question: &str| engine.answer(question, AnswerOptions::default()).unwrap().final_answer().unwrap();
+    let first = ask(QUESTION);
+    let again = ask(QUESTION);
+    assert!(again.usage.reused_tokens > 0);
+    assert_eq!(first.text, again.text);
+    ask("What does a replacement card cost?");
+    assert_eq!(first.text, ask(QUESTION).text);
+}
+
+#[test]
+fn cancelling_stops_within_a_step_and_the_engine_goes_on() {
+    let Some(set) = set("cancelling_stops_within_a_step_and_the_engine_goes_on") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    for after_batches in [0, 1, 2, 4] {
+        let stream = engine.answer(QUESTION, talkative()).unwrap();
+        for _ in 0..after_batches {
+            stream.next_batch().unwrap();
+        }
+        let asked = Instant::now();
+        stream.cancel();
+        assert!(matches!(stream.next_batch(), Err(Error::Cancelled)));
+        // The next request is served, so the worker has left the cancelled one.
+        let found = engine.search(QUESTION, SearchOptions::default(), &CancelToken::new()).unwrap();
+        assert!(!found.is_empty());
+        eprintln!("cancelled after {after_batches} batches, free again after {:?}", asked.elapsed());
+        assert!(asked.elapsed() < Duration::from_secs(20), "the rest of the answer was not decoded");
+    }
+    assert_eq!(
+        engine.answer(QUESTION, AnswerOptions::default()).unwrap().final_answer().unwrap().outcome,
+        Outcome::Answered
+    );
+}
+
+#[test]
+fn dropping_a_stream_frees_the_worker_for_the_next_question() {
+    let Some(set) = set("dropping_a_stream_frees_the_worker_for_the_next_question") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    drop(engine.answer(QUESTION, talkative()).unwrap());
+    let (first, second) = (
+        engine.answer(QUESTION, AnswerOptions::default()).unwrap(),
+        engine.answer(QUESTION, AnswerOptions::default()).unwrap(),
+    );
+    assert_eq!(first.final_answer().unwrap().text, second.final_answer().unwrap().text);
+}
+
+#[test]
+fn closing_ends_what_runs_and_refuses_what_comes() {
+    let Some(set) = set("closing_ends_what_runs_and_refuses_what_comes") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    let running = engine.answer(QUESTION, talkative()).unwrap();
+    let queued = engine.answer(QUESTION, talkative()).unwrap();
+    running.next_batch().unwrap();
+    engine.close();
+    assert!(matches!(running.final_answer(), Err(Error::Cancelled | Error::Closed)));
+    assert!(matches!(queued.final_answer(), Err(Error::Cancelled | Error::Closed)));
+    assert!(matches!(engine.answer(QUESTION, AnswerOptions::default()), Err(Error::Closed)));
+    assert!(matches!(engine.search(QUESTION, SearchOptions::default(), &CancelToken::new()), Err(Error::Closed)));
+    engine.close();
+}
+
+#[test]
+fn what_is_far_from_every_passage_is_declined_without_asking_the_model() {
+    let Some(set) = set("what_is_far_from_every_passage_is_declined_without_asking_the_model") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    let answer = engine.answer("Who painted the ceiling?", AnswerOptions::default()).unwrap().final_answer().unwrap();
+    assert_eq!(answer.outcome, Outcome::Declined(DeclineReason::NothingFound));
+    assert_eq!(answer.usage.prompt_tokens, 0);
+    assert!(!answer.passages.is_empty() && answer.citations.is_empty());
+}
+
+#[test]
+fn a_small_window_drops_history_then_passages_and_never_overflows() {
+    let Some(set) = set("a_small_window_drops_history_then_passages_and_never_overflows") else { return };
+    let engine = Engine::open(EngineOptions { context_tokens: 320, ..set.options }).unwrap();
+    let history = vec![Exchange { question: "a ".repeat(300), answer: "b ".repeat(300) }];
+    let options = AnswerOptions { history, max_tokens: 96, ..AnswerOptions::default() };
+    let answer = engine.answer(QUESTION, options.clone()).unwrap().final_answer().unwrap();
+    assert!(answer.usage.prompt_tokens <= 320 - 96, "{:?}", answer.usage);
+    assert!(!answer.citations.is_empty());
+    let long = "why ".repeat(2_000);
+    let asked = engine.answer(&long, AnswerOptions { floor: Some(-1.0), ..options }).unwrap().final_answer();
+    assert!(matches!(asked, Err(Error::QuestionTooLong { limit: 224, .. })), "{asked:?}");
+}
+
+#[test]
+fn what_cannot_be_asked_is_an_error_at_once() {
+    let Some(set) = set("what_cannot_be_asked_is_an_error_at_once") else { return };
+    let engine = Engine::open(EngineOptions { model: None, ..set.options }).unwrap();
+    assert!(matches!(engine.answer("  ", AnswerOptions::default()), Err(Error::EmptyQuestion)));
+    assert!(matches!(engine.answer(QUESTION, AnswerOptions::default()), Err(Error::NoModel)));
+    let cancelled = CancelToken::new();
+    cancelled.cancel();
+    assert!(matches!(engine.search(QUESTION, SearchOptions::default(), &cancelled), Err(Error::Cancelled)));
+}
