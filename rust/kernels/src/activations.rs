@@ -19,10 +19,12 @@ pub struct Activations {
     /// `(rows, cols)`: `round_ties_even(x / d)`, within -127..=127. Empty if `cols` is no multiple of 32.
     pub(crate) q: Vec<i8>,
     /// `q + 128`, for dot products of unsigned by signed bytes.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(crate) biased: Vec<u8>,
     /// `(rows, cols / 32)`: the scale `d`, the largest magnitude over 127.
     pub(crate) d: Vec<f32>,
     /// `(rows, cols / 16)`: the sum of `q` over each 16.
+    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
     pub(crate) sums: Vec<i32>,
     /// `(rows, cols / 16)`: `d` times that sum, what a minimum is multiplied with.
     pub(crate) dsums: Vec<f32>,

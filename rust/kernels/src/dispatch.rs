@@ -23,6 +23,7 @@ pub(crate) enum Isa {
 impl Isa {
     /// The families this processor runs, slowest first.
     pub(crate) fn supported() -> Vec<Self> {
+        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
         let mut supported = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
