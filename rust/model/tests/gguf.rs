@@ -216,6 +216,7 @@ fn each_kind_of_damage_is_named() {
         ("array count", by_hand(3, &[("k", 9, &huge)], &[t], 64), "metadata k: 18446744073709551615"),
         ("nested", by_hand(3, &[("k", 9, &nested)], &[t], 64), "metadata k: an array of arrays"),
         ("value type", by_hand(3, &[("k", 13, &[0])], &[t], 64), "metadata k: unknown value type 13"),
+        ("long name", by_hand(3, &[], &[(&"n".repeat(256), &[8], 0, 0)], 64), "256 bytes, more than 255"),
         ("bool", by_hand(3, &[("k", 7, &[2])], &[t], 64), "metadata k: a bool is 2"),
     ];
     for (what, bytes, expected) in cases {

@@ -68,4 +68,14 @@ impl<'a> Cursor<'a> {
         let len = self.count("string bytes", 1)?;
         std::str::from_utf8(self.take(len)?).map_err(|_| format!("the string at {at} is not UTF-8"))
     }
+
+    /// A string of at most `longest` bytes: a key or a name, which errors will quote.
+    pub(super) fn name(&mut self, longest: usize) -> Parsed<&'a str> {
+        let at = self.at;
+        let name = self.str()?;
+        if name.len() > longest {
+            return Err(format!("the name at {at} has {} bytes, more than {longest}", name.len()));
+        }
+        Ok(name)
+    }
 }

@@ -6,17 +6,12 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
-use lorekit_kernels::Format;
 use memmap2::{Mmap, MmapMut};
 
-use super::cursor::Cursor;
+use super::header::{Header, Refusal};
 use super::tensor::{Tensor, TensorInfo};
 use super::value::{Array, Value};
-use super::{DEFAULT_ALIGNMENT, MAGIC};
 use crate::{Error, Result};
-
-/// The most metadata entries and tensors a file may have; real models have some hundred of each.
-const MOST_ENTRIES: usize = 1 << 16;
 
 /// A GGUF file, mapped into memory. Opening reads only the header; tensors are pages that the system can take back.
 pub struct Gguf {
@@ -56,95 +51,15 @@ impl Gguf {
     }
 
     fn parse(path: &Path, map: Mmap) -> Result<Gguf> {
-        let damaged = |reason: String| Error::Damaged { path: path.to_owned(), reason };
-        let unsupported =
-            |what: &str, found: String| Error::Unsupported { path: path.to_owned(), what: what.to_owned(), found };
         let map = Arc::new(map);
-        let mut cursor = Cursor::new(&map);
-
-        if cursor.array::<4>().map_err(damaged)? != MAGIC {
-            return Err(damaged("it does not begin with GGUF".to_owned()));
-        }
-        match cursor.u32().map_err(damaged)? {
-            2 | 3 => {}
-            v if matches!(v.swap_bytes(), 1..=3) => {
-                return Err(unsupported("byte order", format!("big-endian GGUF version {}", v.swap_bytes())));
+        let Header { metadata, tensors } = Header::read(&map).map_err(|refusal| {
+            let path = path.to_owned();
+            match refusal {
+                Refusal::Damaged(reason) => Error::Damaged { path, reason },
+                Refusal::Unsupported { what, found } => Error::Unsupported { path, what, found },
             }
-            v => return Err(unsupported("GGUF version", v.to_string())),
-        }
-        // The least a tensor needs: name length, n_dims, one dimension, type, offset. A metadata entry: key length,
-        // type, one byte.
-        let n_tensors = cursor.u64().map_err(damaged)?;
-        let n_metadata = cursor.count("metadata entries", 13).map_err(damaged)?;
-        let n_tensors = match usize::try_from(n_tensors) {
-            Ok(n) if n <= cursor.remaining() / 32 => n,
-            _ => {
-                return Err(damaged(format!("{n_tensors} tensors do not fit {} bytes", map.len())));
-            }
-        };
-        if n_metadata.max(n_tensors) > MOST_ENTRIES {
-            return Err(damaged(format!("{n_metadata} metadata entries and {n_tensors} tensors")));
-        }
-
-        let mut metadata = BTreeMap::new();
-        for _ in 0..n_metadata {
-            let key = cursor.str().map_err(damaged)?.to_owned();
-            let value = cursor.u32().and_then(|kind| Value::read(kind, &mut cursor, &map));
-            let value = value.map_err(|reason| damaged(format!("metadata {key}: {reason}")))?;
-            if metadata.contains_key(&key) {
-                return Err(damaged(format!("metadata {key} occurs twice")));
-            }
-            metadata.insert(key, value);
-        }
-        if let Some(parts) = metadata.get("split.count").and_then(Value::as_u64).filter(|&n| n > 1) {
-            return Err(unsupported("split model", format!("one of {parts} parts")));
-        }
-        let alignment = match metadata.get("general.alignment") {
-            None => DEFAULT_ALIGNMENT,
-            Some(v) => v
-                .as_u64()
-                .filter(|a| a.is_power_of_two() && (8..=1 << 20).contains(a))
-                .ok_or_else(|| damaged("general.alignment is not a power of two from 8 to 2^20".to_owned()))?,
-        };
-
-        let mut tensors = Vec::with_capacity(n_tensors);
-        let mut by_name = HashMap::with_capacity(n_tensors);
-        for _ in 0..n_tensors {
-            let name = cursor.str().map_err(damaged)?;
-            let (dims, kind, offset) =
-                read_extent(&mut cursor).map_err(|reason| damaged(format!("tensor {name}: {reason}")))?;
-            let format = Format::from_ggml(kind)
-                .ok_or_else(|| unsupported(&format!("quantization of tensor {name}"), format!("ggml type {kind}")))?;
-            let bytes = size(format, &dims)
-                .ok_or_else(|| damaged(format!("tensor {name}: {dims:?} is no extent for {format:?}")))?;
-            if offset % alignment != 0 {
-                return Err(damaged(format!("tensor {name}: offset {offset} is not a multiple of {alignment}")));
-            }
-            if by_name.insert(name.to_owned(), tensors.len()).is_some() {
-                return Err(damaged(format!("tensor {name} occurs twice")));
-            }
-            tensors.push(TensorInfo { name: name.to_owned(), format, dims, offset, bytes });
-        }
-
-        // The offsets so far count from the data section, which begins at the next aligned byte.
-        let section = (cursor.position() as u64).next_multiple_of(alignment);
-        for t in &mut tensors {
-            let end = section.checked_add(t.offset).and_then(|start| start.checked_add(t.bytes));
-            if end.is_none_or(|end| end > map.len() as u64) {
-                return Err(damaged(format!(
-                    "tensor {} needs {} bytes at {} of the data section, past the end of the file",
-                    t.name, t.bytes, t.offset
-                )));
-            }
-            t.offset += section;
-        }
-        let mut in_order: Vec<&TensorInfo> = tensors.iter().collect();
-        in_order.sort_by_key(|t| t.offset);
-        for pair in in_order.windows(2) {
-            if pair[0].offset + pair[0].bytes > pair[1].offset {
-                return Err(damaged(format!("tensors {} and {} overlap", pair[0].name, pair[1].name)));
-            }
-        }
+        })?;
+        let by_name = tensors.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
         Ok(Gguf { path: path.to_owned(), map, metadata, tensors, by_name, fingerprint: OnceLock::new() })
     }
 
@@ -262,7 +177,7 @@ impl Gguf {
     /// The tensor of that name, its data borrowed from the map.
     pub fn tensor(&self, name: &str) -> Option<Tensor<'_>> {
         let info = &self.tensors[*self.by_name.get(name)?];
-        let start = info.offset as usize; // `parse` has compared both with the map's length
+        let start = info.offset as usize; // `Header::read` has compared both with the map's length
         let data = &self.map[start..start + info.bytes as usize];
         Some(Tensor { info, data, path: &self.path })
     }
@@ -282,30 +197,4 @@ impl fmt::Debug for Gguf {
             .field("tensors", &self.tensors.len())
             .finish_non_exhaustive()
     }
-}
-
-/// Dimensions, type number and offset of a tensor.
-fn read_extent(cursor: &mut Cursor<'_>) -> Result<(Vec<usize>, u32, u64), String> {
-    let n_dims = cursor.u32()?;
-    if !(1..=4).contains(&n_dims) {
-        return Err(format!("{n_dims} dimensions"));
-    }
-    let mut dims = Vec::with_capacity(n_dims as usize);
-    for _ in 0..n_dims {
-        let dim = cursor.u64()?;
-        match usize::try_from(dim) {
-            Ok(n) if n > 0 => dims.push(n),
-            _ => return Err(format!("a dimension of {dim}")),
-        }
-    }
-    Ok((dims, cursor.u32()?, cursor.u64()?))
-}
-
-/// Bytes of a tensor; none if the format cannot hold the extent or it overflows.
-pub(super) fn size(format: Format, dims: &[usize]) -> Option<u64> {
-    let row = format.row_bytes(*dims.first()?)?;
-    let bytes = dims[1..].iter().try_fold(row, |bytes, &n| bytes.checked_mul(n))?;
-    // Also the number of values must be countable: code after this multiplies dimensions freely.
-    dims.iter().try_fold(1usize, |n, &d| n.checked_mul(d))?;
-    u64::try_from(bytes).ok()
 }

@@ -14,6 +14,7 @@
 
 mod cursor;
 mod file;
+mod header;
 mod tensor;
 mod value;
 mod writer;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use lorekit_kernels::Format;
 
-use super::file::size;
+use super::header::size;
 use super::value::{Array, Value, kind};
 use super::{DEFAULT_ALIGNMENT, MAGIC};
 use crate::{Error, Result};

@@ -65,7 +65,7 @@ enum Algorithm {
     WordPiece(WordPiece),
 }
 
-/// Tokens that end a turn, by their text, as the models' own generation configurations name them.
+/// Tokens that end a turn, by their text, as the models' own generation configurations name them; the last is GLM's.
 const END_OF_TURN: [&str; 5] = ["<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|user|>"];
 /// Further tokens after which nothing more is to be generated.
 const END_OF_GENERATION: [&str; 6] =
@@ -94,15 +94,11 @@ impl Tokenizer {
             Ok(None)
         };
         let specials = Specials::new(&vocabulary);
-        let named = |texts: &[&str]| texts.iter().find_map(|text| specials.id(text));
         // BERT's and XLM-R's start token is `cls`, their end token `sep` (which llama.cpp's key misspells).
         let bos = id(&["bos", "cls"])?;
         let eos = id(&["eos", "seperator", "separator"])?;
-        let in_turns = |id: &u32| vocabulary.bytes(*id).starts_with(b"<|im_") || eos != Some(*id);
-        let eot = id(&["eot"])?.or_else(|| {
-            let texts = if gguf.architecture().contains("glm") { &END_OF_TURN[..] } else { &END_OF_TURN[..4] };
-            named(texts).filter(in_turns)
-        });
+        let turns = if gguf.architecture().contains("glm") { &END_OF_TURN[..] } else { &END_OF_TURN[..4] };
+        let eot = id(&["eot"])?.or_else(|| turns.iter().find_map(|text| specials.id(text)));
         let mut ends: Vec<u32> = [eos, eot, id(&["eom"])?].into_iter().flatten().collect();
         ends.extend(END_OF_GENERATION.iter().filter_map(|text| specials.id(text)));
         ends.sort_unstable();
