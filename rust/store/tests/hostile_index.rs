@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use common::{Noise, Parts, noise_vectors, synthetic};
 use lorekit_store::{Error, IndexChoice, Library, OpenOptions};
 
-const ROWS: usize = 400;
+const ROWS: usize = 1200;
 const DIMS: usize = 12;
 const HEAD: usize = 8 + ROWS * DIMS * 2;
 const GRAPH: usize = HEAD + 64;
@@ -51,7 +51,7 @@ impl Harness {
                 for query in &self.queries {
                     let searches = [
                         library.dense(query, 10, None),
-                        library.dense(query, 10, Some(&|key| key % 2 == 0)),
+                        library.dense(query, 10, Some(&|key| key % 8 != 0)),
                         library.exact(query, 10, None),
                     ];
                     for hits in searches {
@@ -89,7 +89,7 @@ fn each_flipped_bit_of_the_heads_is_refused_or_harmless() {
 fn flipped_bits_of_the_levels_are_refused() {
     let harness = Harness::new();
     let mut tally = Tally::default();
-    for bit in (LEVELS * 8..NODES * 8).step_by(11) {
+    for bit in (LEVELS * 8..NODES * 8).step_by(31) {
         harness.attempt(harness.flip([bit]), &mut tally);
     }
     assert_eq!(tally.searched, 0, "{tally:?}");
@@ -141,7 +141,7 @@ fn a_section_cut_or_lengthened_is_refused() {
     let mut tally = Tally::default();
     let whole = &harness.parts.vectors;
     let ends = [0, 1, 7, 8, 9, 100, HEAD - 1, HEAD, HEAD + 63, GRAPH, GRAPH + 39, LEVELS, NODES - 1, NODES, NODES + 1];
-    let cuts: Vec<_> = ends.into_iter().chain((NODES..whole.len()).step_by(1501)).chain([whole.len() - 1]).collect();
+    let cuts: Vec<_> = ends.into_iter().chain((NODES..whole.len()).step_by(4503)).chain([whole.len() - 1]).collect();
     for &length in &cuts {
         harness.attempt(whole[..length].to_vec(), &mut tally);
     }
@@ -210,7 +210,7 @@ fn a_manifest_that_lies_about_the_index_is_refused() {
         ("connectivity", |m| m.index.connectivity = 17),
         ("dims", |m| m.embedder.dims = 13),
         ("fewer dims", |m| m.embedder.dims = 6),
-        ("passages", |m| m.counts.passages = 401),
+        ("passages", |m| m.counts.passages = ROWS as u64 + 1),
         ("documents", |m| m.counts.documents = 1),
     ];
     for (case, change) in cases {

@@ -157,14 +157,14 @@ fn the_graph_finds_what_the_scan_finds_with_the_same_scores() {
 
 #[test]
 fn a_filter_is_never_broken_however_few_it_leaves() {
-    let corpus = synthetic(2000, 32, IndexChoice::Graph);
+    let corpus = synthetic(3000, 32, IndexChoice::Graph);
     let (_folder, library) = built(&corpus);
     for query in noise_vectors(5, 32, 77) {
         for step in [1, 2, 10, 50, 999] {
             let allow = move |key: u64| key.is_multiple_of(step);
             let exact = library.exact(&query, 10, Some(&allow)).unwrap();
             let dense = library.dense(&query, 10, Some(&allow)).unwrap();
-            let expected = 10.min(2000usize.div_ceil(step as usize));
+            let expected = 10.min(3000usize.div_ceil(step as usize));
             assert_eq!((exact.len(), dense.len()), (expected, expected), "every {step}");
             assert!(exact.iter().chain(&dense).all(|hit| hit.key % step == 0));
             let lexical = library.lexical_allowed("编号 内容", 10, Some(&allow)).unwrap();
