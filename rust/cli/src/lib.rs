@@ -31,7 +31,7 @@ pub use error::CliError;
 
 /// Answers questions from a knowledge pack, on this machine, with proof.
 #[derive(Parser)]
-#[command(name = "lore", version, about, max_term_width = 100)]
+#[command(name = "lore", version, max_term_width = 100)]
 struct Cli {
     #[command(subcommand)]
     command: Command,

@@ -58,6 +58,26 @@ fn main_job(args: &[&str]) -> Result<(), String> {
     } else {
         figures.push(json!({ "name": "laws-finance v2", "value": "skipped: the corpus is not here" }));
     }
+    let handbook = target().join("handbook.lorepack").display().to_string();
+    if PathBuf::from(&handbook).is_file() {
+        let printed = capture(
+            &lore,
+            &[
+                "eval",
+                "retrieval",
+                "--pack",
+                &handbook,
+                "--questions",
+                "examples/handbook-questions.jsonl",
+                "--unanswerable",
+                "examples/handbook-unanswerable.jsonl",
+                "--json",
+            ],
+        )?;
+        figures.push(json!({ "name": "retrieval report, sample handbook", "value": last_json(&printed)? }));
+    } else {
+        figures.push(json!({ "name": "sample handbook", "value": "skipped: run cargo xtask main-job first" }));
+    }
     let bench = capture(&lore, &["bench", "--json"])?;
     figures.push(json!({ "name": "bench", "value": last_json(&bench)? }));
     let report = json!({ "accept": "main-job", "machine": machine(), "date": date()?, "figures": figures });

@@ -12,12 +12,12 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("lorekit-cancel", &[]),
     ("lorekit-kernels", &[]),
     ("lorekit-pack", &[]),
-    ("lorekit-ingest", &[]),
+    ("lorekit-ingest", &["lorekit-cancel"]),
     ("lorekit-eval", &[]),
     ("lorekit-testkit", &[]),
     ("lorekit-store", &["lorekit-cancel", "lorekit-pack"]),
     ("lorekit-model", &["lorekit-cancel", "lorekit-kernels"]),
-    ("lorekit-retrieval", &["lorekit-cancel", "lorekit-store", "lorekit-model", "lorekit-pack"]),
+    ("lorekit-retrieval", &["lorekit-cancel", "lorekit-store", "lorekit-model"]),
     ("lorekit-answer", &["lorekit-cancel", "lorekit-retrieval", "lorekit-store", "lorekit-model", "lorekit-pack"]),
     (
         "lorekit-cli",
@@ -40,6 +40,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["lorekit-store"]),
     ("usearch", &["lorekit-store"]),
+    ("html5gum", &["lorekit-ingest"]),
     ("candle-core", &["lorekit-model"]),
     ("candle-nn", &["lorekit-model"]),
     ("tokenizers", &["lorekit-model"]),
