@@ -1,5 +1,7 @@
 //! Logits against the original implementations: PyTorch over dequantized weights, and llama.cpp.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod logits_support;
 
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! LoRA: against PEFT and llama.cpp, against merged weights, and files that do not fit.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
 mod logits_support;
 
 use std::path::Path;
@@ -68,7 +70,7 @@ fn an_adapter_equals_weights_it_was_merged_into() {
             let error = max_difference(&with, &truth);
             eprintln!("{architecture:?}: changed by {changed}, error {error}");
             // Rounding of f32 sums, and of keys and values to f16 on our path, where the two may fall to different sides.
-            assert!(error < 0.02 && error < 0.01 * changed, "{architecture:?}: {error} of {changed}");
+            assert!(error < 0.005 && error < 0.01 * changed, "{architecture:?}: {error} of {changed}");
         }
     }
 }

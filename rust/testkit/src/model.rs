@@ -229,9 +229,14 @@ impl TinyModel {
         if name.ends_with("bias") {
             return uniform(self.seed, name, count, 0.0, 0.25);
         }
-        // Unit variance is kept through a product with `columns` terms: a uniform ±√3 has variance 1. Tables are
-        // larger, so that logits spread by about 3, as those of real models do.
-        let spread = if name.starts_with("token_embd") || name.starts_with("output") { 5.0 } else { 1.75 };
+        // Unit variance is kept through a product with `columns` terms: a uniform ±√3 has variance 1. A head is larger,
+        // so that logits spread by about 3, as those of real models do. A table that is the head too stays smaller:
+        // with a large one every token would answer with itself.
+        let spread = match name {
+            "output.weight" => 5.0,
+            "token_embd.weight" => 2.0,
+            _ => 1.75,
+        };
         uniform(self.seed, name, count, 0.0, spread / (shape[0] as f32).sqrt())
     }
 

@@ -6,7 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use lorekit_kernels::{Format, Matrix};
+use lorekit_kernels::Matrix;
 
 use super::description::{Architecture, Description};
 use crate::{Gguf, Result};
@@ -16,7 +16,6 @@ use crate::{Gguf, Result};
 pub(crate) struct LinearTensor {
     /// Its name, such as `blk.0.attn_q.weight`.
     pub(crate) name: String,
-    pub(crate) format: Format,
     /// Outputs.
     pub(crate) rows: usize,
     /// Inputs.
@@ -174,11 +173,11 @@ impl Finder<'_> {
     /// The linear layer whose tensors are `base.weight` and, if it is there, `base.bias`.
     fn linear(&mut self, base: &str, cols: usize, rows: usize) -> Result<Linear> {
         let name = format!("{base}.weight");
-        let format = self.shape(&name, &[cols, rows])?;
+        self.shape(&name, &[cols, rows])?;
         let next = self.tensors.len();
         let tensor = *self.by_name.entry(name.clone()).or_insert(next);
         if tensor == next {
-            self.tensors.push(LinearTensor { name, format, rows, cols });
+            self.tensors.push(LinearTensor { name, rows, cols });
         }
         let bias = self.optional_vector(&format!("{base}.bias"), rows)?;
         Ok(Linear { tensor, rows: 0..rows, bias })
@@ -193,8 +192,8 @@ impl Finder<'_> {
         if self.gguf.tensor(name).is_some() { self.vector(name, len).map(Some) } else { Ok(None) }
     }
 
-    /// Checks a tensor's shape (trailing dimensions of 1 count as absent) and returns its format.
-    fn shape(&mut self, name: &str, wanted: &[usize]) -> Result<Format> {
+    /// Checks a tensor's shape; trailing dimensions of 1 count as absent.
+    fn shape(&mut self, name: &str, wanted: &[usize]) -> Result<()> {
         let tensor = self.gguf.require_tensor(name)?;
         let dims = &tensor.info.dims;
         let fits = dims.len() >= wanted.len()
@@ -205,6 +204,6 @@ impl Finder<'_> {
         }
         tensor.matrix()?;
         self.used.insert(name.to_owned());
-        Ok(tensor.info.format)
+        Ok(())
     }
 }

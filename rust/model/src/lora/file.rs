@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Adapter, AdapterPart};
 use crate::causal::LanguageModel;
+use crate::causal::weights::LinearTensor;
 use crate::{Error, Gguf, Result, Tensor};
 
 /// Checks an adapter file and takes its parts.
@@ -49,13 +50,14 @@ pub(super) fn read(gguf: &Gguf, model: &LanguageModel) -> Result<Adapter> {
             return Err(mismatch(format!("tensor {base} has rank {rank} in A and {of_b} in B")));
         }
         // Shapes are compared before anything is expanded, so that a small file cannot ask for much memory.
-        if let Some(target) = model.weights().index_of(base).map(|index| &model.weights().tensors[index]) {
-            if a.info.cols() != target.cols || b.info.rows() != target.rows {
-                let (rows, cols) = (b.info.rows(), a.info.cols());
-                let reason =
-                    format!("tensor {base} is ({}, {}), the adapter's is ({rows}, {cols})", target.rows, target.cols);
-                return Err(mismatch(reason));
-            }
+        let target = model.weights().index_of(base).map(|index| &model.weights().tensors[index]);
+        if let Some(LinearTensor { rows, cols, .. }) = target
+            && (a.info.cols() != *cols || b.info.rows() != *rows)
+        {
+            let (its_rows, its_cols) = (b.info.rows(), a.info.cols());
+            return Err(mismatch(format!(
+                "tensor {base} is ({rows}, {cols}), the adapter's is ({its_rows}, {its_cols})"
+            )));
         }
         parts.push(AdapterPart { base: base.to_owned(), rank, a: a.to_f32(), b: b.to_f32() });
     }
