@@ -1,6 +1,6 @@
 //! `lore bench`: speed and memory of the parts, on this machine.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -169,7 +169,7 @@ fn embedder(args: &BenchArgs, cancel: &CancelToken) -> Result<Value> {
     }))
 }
 
-fn search(args: &BenchArgs, pack: &PathBuf, cancel: &CancelToken) -> Result<Value> {
+fn search(args: &BenchArgs, pack: &Path, cancel: &CancelToken) -> Result<Value> {
     let path = resolve::model(&args.embedder, args.offline, cancel)?;
     let embedder = Embedder::open(&path, &EmbedderOptions { threads: args.threads, ..EmbedderOptions::default() })?;
     let started = Instant::now();
@@ -209,10 +209,10 @@ fn search(args: &BenchArgs, pack: &PathBuf, cancel: &CancelToken) -> Result<Valu
     }))
 }
 
-fn question(args: &BenchArgs, pack: &PathBuf, cancel: &CancelToken) -> Result<Value> {
+fn question(args: &BenchArgs, pack: &Path, cancel: &CancelToken) -> Result<Value> {
     let started = Instant::now();
     let engine = Engine::open(EngineOptions {
-        pack: pack.clone(),
+        pack: pack.to_path_buf(),
         embedder: resolve::model(&args.embedder, args.offline, cancel)?,
         model: Some(resolve::model(&args.model, args.offline, cancel)?),
         threads: args.threads,

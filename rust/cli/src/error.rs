@@ -59,15 +59,15 @@ pub type Result<T, E = CliError> = std::result::Result<T, E>;
 impl CliError {
     /// Whether the user interrupted the command.
     pub fn is_interrupt(&self) -> bool {
-        match self {
+        matches!(
+            self,
             Self::Answer(lorekit_answer::Error::Cancelled)
-            | Self::Model(lorekit_model::Error::Cancelled(_))
-            | Self::Retrieval(lorekit_retrieval::Error::Cancelled(_))
-            | Self::Store(lorekit_store::Error::Cancelled)
-            | Self::Ingest(lorekit_ingest::IngestError::Cancelled) => true,
-            Self::Models(models::ModelsError::Cancelled) => true,
-            _ => false,
-        }
+                | Self::Model(lorekit_model::Error::Cancelled(_))
+                | Self::Retrieval(lorekit_retrieval::Error::Cancelled(_))
+                | Self::Store(lorekit_store::Error::Cancelled)
+                | Self::Ingest(lorekit_ingest::IngestError::Cancelled)
+                | Self::Models(models::ModelsError::Cancelled)
+        )
     }
 
     pub(crate) fn file(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {

@@ -1,6 +1,6 @@
 //! `lore search`: the passages for a question.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
@@ -89,7 +89,7 @@ pub(crate) fn run(args: &SearchArgs, cancel: &CancelToken) -> Result<()> {
 }
 
 /// The embedder's file for a pack.
-pub(crate) fn embedder(pack: &PathBuf, named: Option<&str>, offline: bool, cancel: &CancelToken) -> Result<PathBuf> {
+pub(crate) fn embedder(pack: &Path, named: Option<&str>, offline: bool, cancel: &CancelToken) -> Result<PathBuf> {
     let name = match named {
         Some(name) => name,
         None => resolve::embedder_for(&Pack::open(pack)?.manifest().embedder)?,

@@ -48,10 +48,6 @@ impl Style {
     pub(crate) fn dim(self, text: &str) -> String {
         self.wrap("2", text)
     }
-
-    pub(crate) fn marked(self, text: &str) -> String {
-        if self.on { self.wrap("7", text) } else { format!("»{text}«") }
-    }
 }
 
 /// A progress bar on a terminal; elsewhere a line now and then.
