@@ -1,5 +1,7 @@
 //! Bad input ends a command with a message that names the file and the cause; nothing panics, nothing is half-written.
 
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking, and says what it skips
+
 mod common;
 
 use common::{build, handbook, lore_fails, lore_ok, models, text};

@@ -1,6 +1,7 @@
 //! What the tests of the command share: running it, models from the cache, a small handbook.
 
 #![allow(dead_code)] // each test file uses its own part
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking, and says what it skips
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
