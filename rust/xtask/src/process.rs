@@ -17,10 +17,16 @@ pub fn target() -> PathBuf {
 
 /// Prints what is about to happen, runs it in the root with its output shown, and says how long it took.
 pub fn step(what: &str, program: &str, args: &[&str]) -> Result<(), String> {
+    step_in(what, program, args, &[])
+}
+
+/// As [`step`], with further environment variables that hold paths.
+pub fn step_in(what: &str, program: &str, args: &[&str], places: &[(&str, PathBuf)]) -> Result<(), String> {
     eprintln!("\n== {what}\n   {program} {}", args.join(" "));
     let started = Instant::now();
     let status = Command::new(program)
         .args(args)
+        .envs(places.iter().map(|(name, path)| (name, path)))
         .current_dir(root())
         .status()
         .map_err(|error| format!("{program} cannot be started: {error}"))?;

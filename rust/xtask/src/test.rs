@@ -1,6 +1,8 @@
 //! Every test, on a bare machine.
 
-use crate::process::{root, step};
+use std::path::PathBuf;
+
+use crate::process::{capture, root, step, step_in};
 
 /// Models that tests use; those that cannot be fetched make their tests say "skipped".
 const MODELS: &[&str] =
@@ -30,7 +32,23 @@ pub fn run(args: &[&str]) -> Result<(), String> {
             }
         }
     }
-    step("tests", "cargo", &["test", "--workspace", "--locked", "--", "--nocapture", "--test-threads=2"])?;
+    let mut places = Vec::new();
+    if let Some(cache) = cache_root() {
+        places.push(("LOREKIT_CACHE", cache));
+    }
+    let laws = root().join("../shared/data/laws-finance/v2");
+    if laws.is_dir() {
+        places.push(("LOREKIT_LAWS", laws));
+    }
+    step_in("tests", "cargo", &["test", "--workspace", "--locked", "--", "--nocapture", "--test-threads=2"], &places)?;
     eprintln!("\nall tests passed in {}", root().display());
     Ok(())
+}
+
+/// The folder of the model cache, as the command that fills it sees it.
+fn cache_root() -> Option<PathBuf> {
+    let path = ["run", "--quiet", "--locked", "-p", "lorekit-cli", "--bin", "lore", "--", "models", "path", MODELS[0]];
+    let printed = capture("cargo", &path).ok()?;
+    // …/models/NAME/model.gguf
+    Some(PathBuf::from(printed.trim()).ancestors().nth(3)?.to_path_buf())
 }
