@@ -65,6 +65,7 @@ enum Command {
 /// Runs the command line and returns the process's exit code: 0 done, 1 failed, 2 wrong usage, 130 interrupted.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    quiet_pdf_panics();
     let cancel = ui::cancel_on_interrupt();
     let outcome = match cli.command {
         Command::Models(command) => models::command(&command, &mut std::io::stdout(), &cancel).map_err(CliError::from),
@@ -91,4 +92,15 @@ pub fn run() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Keeps panics of the PDF parser off the terminal: they are caught, the page is reported as unreadable, and the message
+/// could hold a piece of the document.
+fn quiet_pdf_panics() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().name() != Some("lorekit-pdf") {
+            usual(panic);
+        }
+    }));
 }
