@@ -25,8 +25,20 @@ pub fn run(args: &[&str]) -> Result<(), String> {
         eprintln!("\n== models are left out: tests that need one say 'skipped'");
     } else {
         for model in MODELS {
-            let pull =
-                ["run", "--quiet", "--locked", "-p", "lorekit-cli", "--bin", "lore", "--", "models", "pull", model];
+            let pull = [
+                "run",
+                "--quiet",
+                "--locked",
+                "-p",
+                "lorekit-cli",
+                "--bin",
+                "lore",
+                "--",
+                "models",
+                "pull",
+                model,
+                "--keep-source",
+            ];
             if let Err(reason) = step("fetching a model for the tests", "cargo", &pull) {
                 eprintln!("   {reason}: tests that need {model} will say 'skipped'");
             }
