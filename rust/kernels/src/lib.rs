@@ -24,6 +24,7 @@ mod kv;
 mod matmul;
 mod matrix;
 mod ops;
+mod packed;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod panel;
 mod pool;
@@ -42,5 +43,6 @@ pub use kv::KvLayer;
 pub use matmul::{low_rank_add, matmul, matmul_group, matmul_reference};
 pub use matrix::Matrix;
 pub use ops::{add_assign, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, scale, silu_mul, softmax};
+pub use packed::{PACKED_ALIGNMENT, pack, packed_bytes};
 pub use pool::ThreadPool;
 pub use rope::{RopeStyle, RopeTable};

@@ -90,6 +90,13 @@ fn product(isa: Isa, pool: &ThreadPool, w: Matrix<'_>, x: &[f32]) -> Vec<f32> {
     out
 }
 
+/// The packed form of a weight, if its format has one.
+fn packed(w: Matrix<'_>) -> Option<Vec<u8>> {
+    let mut out = vec![0; crate::packed_bytes(w.format(), w.rows(), w.cols())?];
+    crate::pack(&ThreadPool::new(1), w, &mut out).unwrap();
+    Some(out)
+}
+
 fn bits(x: &[f32]) -> Vec<u32> {
     x.iter().map(|x| x.to_bits()).collect()
 }
@@ -102,7 +109,7 @@ fn every_instruction_set_gives_the_portable_bits() {
     let mut random = Random(1);
     for format in Format::ALL {
         for cols in COLS.into_iter().chain([5]).filter(|cols| cols % format.block_len() == 0) {
-            for (rows, m) in [(1, 1), (15, 2), (17, 3), (33, 4), (64, 7), (70, 12), (5, 13)] {
+            for (rows, m) in [(1, 1), (15, 2), (17, 3), (33, 4), (64, 7), (70, 12), (5, 13), (48, 9), (20, 17)] {
                 if cols > 1000 && rows * m > 200 {
                     continue;
                 }
@@ -117,12 +124,19 @@ fn every_instruction_set_gives_the_portable_bits() {
                     *x *= 1e-37;
                 }
                 let expected = product(Isa::Portable, &pool, w, &x);
-                for isa in Isa::supported() {
+                let packed = packed(w);
+                let packed = packed.as_ref().map(|data| Matrix::packed(format, rows, cols, data).unwrap());
+                for (w, isa) in [Some(w), packed]
+                    .into_iter()
+                    .flatten()
+                    .flat_map(|w| Isa::supported().into_iter().map(move |isa| (w, isa)))
+                {
                     let found = product(isa, &pool, w, &x);
                     assert_eq!(
                         bits(&expected),
                         bits(&found),
-                        "{isa:?} {format:?} {rows} x {cols}, {m} rows, {scales:?}"
+                        "{isa:?} {format:?} {rows} x {cols}, {m} rows, {scales:?}, packed: {}",
+                        w.is_packed()
                     );
                 }
             }
@@ -203,7 +217,9 @@ proptest! {
         let w = Matrix::new(format, rows, cols, &data).unwrap();
         let x = random.floats(m * cols);
         let (one, several) = (ThreadPool::new(1), ThreadPool::new(threads));
-        for isa in Isa::supported() {
+        let packed = packed(w);
+        let packed = packed.as_ref().map(|data| Matrix::packed(format, rows, cols, data).unwrap());
+        for (isa, w) in Isa::supported().into_iter().flat_map(|isa| [Some((isa, w)), packed.map(|w| (isa, w))]).flatten() {
             let whole = product(isa, &one, w, &x);
             prop_assert_eq!(bits(&whole), bits(&product(isa, &several, w, &x)));
             let at = split.min(m);

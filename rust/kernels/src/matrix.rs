@@ -3,9 +3,11 @@
 use crate::Format;
 use crate::blocks::dequantize;
 use crate::error::{ShapeError, check_length};
+use crate::packed::{Layout, TILE_ROWS};
 use std::ops::Range;
 
-/// A borrowed weight of `rows` outputs by `cols` inputs, row-major, each row a whole number of blocks.
+/// A borrowed weight of `rows` outputs by `cols` inputs: row-major, each row a whole number of blocks, or packed in
+/// tiles of 16 rows (see [`pack`](crate::pack)), which the kernels read faster.
 ///
 /// It never copies: the bytes may lie in a mapped file.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +15,9 @@ pub struct Matrix<'a> {
     format: Format,
     rows: usize,
     cols: usize,
+    /// Bytes of a row, or of a tile where `packed`.
     row_bytes: usize,
+    packed: bool,
     data: &'a [u8],
 }
 
@@ -26,7 +30,31 @@ impl<'a> Matrix<'a> {
         let row_bytes = format.row_bytes(cols).ok_or(ShapeError::Columns { format, cols })?;
         let bytes = rows.checked_mul(row_bytes).ok_or(ShapeError::Overflow)?;
         check_length(bytes, data.len())?;
-        Ok(Self { format, rows, cols, row_bytes, data })
+        Ok(Self { format, rows, cols, row_bytes, packed: false, data })
+    }
+
+    /// Describes what [`pack`](crate::pack) made of a matrix of this shape. Data that begins at a multiple of
+    /// [`PACKED_ALIGNMENT`](crate::PACKED_ALIGNMENT) is read fastest.
+    ///
+    /// # Errors
+    /// [`ShapeError`] for float formats, which are not packed, if `cols` is no whole number of blocks, or `data` has
+    /// not exactly the bytes of the shape.
+    pub fn packed(format: Format, rows: usize, cols: usize, data: &'a [u8]) -> Result<Self, ShapeError> {
+        let layout = Layout::new(format, cols).ok_or(ShapeError::Columns { format, cols })?;
+        check_length(layout.bytes(rows).ok_or(ShapeError::Overflow)?, data.len())?;
+        Ok(Self { format, rows, cols, row_bytes: layout.tile_bytes, packed: true, data })
+    }
+
+    /// Whether the rows lie in packed tiles.
+    pub fn is_packed(&self) -> bool {
+        self.packed
+    }
+
+    /// The sizes of the tiles and tile `i`; only for packed matrices.
+    pub(crate) fn tile(&self, i: usize) -> (Layout, &'a [u8]) {
+        debug_assert!(self.packed);
+        let layout = Layout::new(self.format, self.cols).expect("checked when the matrix was made");
+        (layout, &self.data[i * self.row_bytes..(i + 1) * self.row_bytes])
     }
 
     /// The format of the values.
@@ -44,7 +72,7 @@ impl<'a> Matrix<'a> {
         self.cols
     }
 
-    /// All bytes, row after row.
+    /// All bytes, row after row or tile after tile.
     pub fn data(&self) -> &'a [u8] {
         self.data
     }
@@ -52,8 +80,9 @@ impl<'a> Matrix<'a> {
     /// The bytes of one row.
     ///
     /// # Panics
-    /// If `i` is not below [`rows`](Self::rows).
+    /// If `i` is not below [`rows`](Self::rows) or the matrix is packed.
     pub fn row(&self, i: usize) -> &'a [u8] {
+        assert!(!self.packed, "packed rows do not lie one after the other");
         assert!(i < self.rows, "row {i} of a matrix with {} rows", self.rows);
         &self.data[i * self.row_bytes..(i + 1) * self.row_bytes]
     }
@@ -61,14 +90,22 @@ impl<'a> Matrix<'a> {
     /// The matrix of the rows in `range`, over the same bytes.
     ///
     /// # Panics
-    /// If the range is not within the rows.
+    /// If the range is not within the rows or, of a packed matrix, does not begin and end with tiles (its end may be
+    /// that of the matrix).
     pub fn rows_range(&self, range: Range<usize>) -> Matrix<'a> {
         assert!(
             range.start <= range.end && range.end <= self.rows,
             "rows {range:?} of a matrix with {} rows",
             self.rows
         );
-        let data = &self.data[range.start * self.row_bytes..range.end * self.row_bytes];
+        let (start, end) = if self.packed {
+            let whole = |row: usize| row.is_multiple_of(TILE_ROWS) || row == self.rows;
+            assert!(whole(range.start) && whole(range.end), "rows {range:?} are no whole tiles");
+            (range.start.div_ceil(TILE_ROWS), range.end.div_ceil(TILE_ROWS))
+        } else {
+            (range.start, range.end)
+        };
+        let data = &self.data[start * self.row_bytes..end * self.row_bytes];
         Matrix { rows: range.end - range.start, data, ..*self }
     }
 
@@ -78,6 +115,11 @@ impl<'a> Matrix<'a> {
     /// If `i` is not below [`rows`](Self::rows) or `out` has not [`cols`](Self::cols) values.
     pub fn dequantize_row(&self, i: usize, out: &mut [f32]) {
         assert_eq!(out.len(), self.cols, "a row of {} columns", self.cols);
+        if self.packed {
+            assert!(i < self.rows, "row {i} of a matrix with {} rows", self.rows);
+            let (layout, tile) = self.tile(i / TILE_ROWS);
+            return layout.dequantize(tile, i % TILE_ROWS, out);
+        }
         dequantize(self.format, self.row(i), out).expect("the shape was checked when the matrix was made");
     }
 }

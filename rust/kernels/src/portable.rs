@@ -14,6 +14,7 @@
 use crate::blocks::{Expanded, expand};
 use crate::dispatch::Kernel;
 use crate::kv::TILE;
+use crate::packed::TILE_ROWS;
 use crate::panel::ROWS;
 use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
@@ -36,8 +37,13 @@ impl Row {
         self.q.clear();
         self.scale.clear();
         self.min.clear();
-        for raw in w.row(n).chunks_exact(format.block_bytes()) {
-            expand(format, raw, &mut block);
+        for b in 0..w.cols() / format.block_len() {
+            if w.is_packed() {
+                let (layout, tile) = w.tile(n / TILE_ROWS);
+                layout.expand(tile, n % TILE_ROWS, b, &mut block);
+            } else {
+                expand(format, &w.row(n)[b * format.block_bytes()..][..format.block_bytes()], &mut block);
+            }
             self.q.extend_from_slice(&block.q[..format.block_len()]);
             self.scale.extend_from_slice(&block.scales.scale[..format.block_len() / 16]);
             self.min.extend_from_slice(&block.scales.min[..format.block_len() / 16]);

@@ -12,6 +12,11 @@ pub(super) fn q2_k_scales(bytes: &[u8], out: &mut Scales) {
     }
 }
 
+/// The scale and minimum of a group of [`q2_k_scales`] in one byte, as the file has them.
+pub(super) fn q2_k_raw(bytes: &[u8], g: usize) -> u8 {
+    bytes[g]
+}
+
 pub(super) fn q2_k(bytes: &[u8], q: &mut [i8; 256]) {
     for (i, q) in q.iter_mut().enumerate() {
         let byte = bytes[16 + i / 128 * 32 + i % 32];
@@ -22,12 +27,17 @@ pub(super) fn q2_k(bytes: &[u8], q: &mut [i8; 256]) {
 /// 110 bytes: 32 of high bits, 64 of low pairs of bits (as in [`q2_k`]), 12 of 6-bit scales, f16 scale.
 pub(super) fn q3_k_scales(bytes: &[u8], out: &mut Scales) {
     let d = f16_at(bytes, 108);
-    let packed = &bytes[96..108];
     for g in 0..16 {
-        let low = if g < 8 { packed[g] & 15 } else { packed[g - 8] >> 4 };
-        let high = (packed[8 + g % 4] >> (g / 4 * 2)) & 3;
-        out.scale[g] = d * f32::from((low | (high << 4)).cast_signed() - 32);
+        out.scale[g] = d * f32::from(q3_k_raw(bytes, g));
     }
+}
+
+/// The signed scale of group `g`.
+pub(super) fn q3_k_raw(bytes: &[u8], g: usize) -> i8 {
+    let packed = &bytes[96..108];
+    let low = if g < 8 { packed[g] & 15 } else { packed[g - 8] >> 4 };
+    let high = (packed[8 + g % 4] >> (g / 4 * 2)) & 3;
+    (low | (high << 4)).cast_signed() - 32
 }
 
 pub(super) fn q3_k(bytes: &[u8], q: &mut [i8; 256]) {
@@ -39,7 +49,7 @@ pub(super) fn q3_k(bytes: &[u8], q: &mut [i8; 256]) {
 }
 
 /// The 6-bit scale and minimum of group `j` of 8, from 12 packed bytes.
-fn scale_and_min(packed: &[u8], j: usize) -> (u8, u8) {
+pub(super) fn scale_and_min(packed: &[u8], j: usize) -> (u8, u8) {
     if j < 4 {
         (packed[j] & 63, packed[j + 4] & 63)
     } else {

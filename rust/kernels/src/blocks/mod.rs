@@ -31,6 +31,14 @@ impl Expanded {
     pub(crate) fn new() -> Self {
         Self { q: [0; 256], scales: Scales::new() }
     }
+
+    /// Writes the values of the block.
+    pub(crate) fn write(&self, format: Format, out: &mut [f32]) {
+        for (i, value) in out.iter_mut().enumerate() {
+            let scaled = self.scales.scale[i / 16] * f32::from(self.q[i]);
+            *value = if format.has_min() { scaled + self.scales.min[i / 16] } else { scaled };
+        }
+    }
 }
 
 impl Scales {
@@ -78,6 +86,31 @@ pub(crate) fn scales(format: Format, bytes: &[u8], out: &mut Scales) {
     }
 }
 
+/// The two bytes from which the scales of columns `32 c ..` of a superblock are made: of each 16 its scale (with its
+/// minimum, in Q2_K), or the scale and the minimum of all 32.
+pub(crate) fn raw_scales(format: Format, bytes: &[u8], c: usize) -> [u8; 2] {
+    match format {
+        Format::Q2K => [k::q2_k_raw(bytes, 2 * c), k::q2_k_raw(bytes, 2 * c + 1)],
+        Format::Q3K => [k::q3_k_raw(bytes, 2 * c).cast_unsigned(), k::q3_k_raw(bytes, 2 * c + 1).cast_unsigned()],
+        Format::Q4K | Format::Q5K => k::scale_and_min(&bytes[4..16], c).into(),
+        Format::Q6K => [bytes[192 + 2 * c], bytes[192 + 2 * c + 1]],
+        _ => unreachable!("only superblocks have scales under scales"),
+    }
+}
+
+/// The bytes of a block's f16 scale and, where the format has one, of its f16 minimum.
+pub(crate) fn heads(format: Format, bytes: &[u8]) -> ([u8; 2], Option<[u8; 2]>) {
+    let at = |i: usize| [bytes[i], bytes[i + 1]];
+    match format {
+        Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => (at(0), None),
+        Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => (at(0), Some(at(2))),
+        Format::Q2K => (at(80), Some(at(82))),
+        Format::Q3K => (at(108), None),
+        Format::Q6K => (at(208), None),
+        Format::F32 | Format::F16 | Format::BF16 => unreachable!("float formats have no scales"),
+    }
+}
+
 /// Writes the values of a whole number of blocks as f32, with the same bits as ggml's reference.
 ///
 /// # Errors
@@ -106,10 +139,7 @@ pub fn dequantize(format: Format, bytes: &[u8], out: &mut [f32]) -> Result<(), S
             let blocks = bytes.chunks_exact(format.block_bytes());
             for (values, raw) in out.chunks_exact_mut(format.block_len()).zip(blocks) {
                 expand(format, raw, &mut block);
-                for (i, value) in values.iter_mut().enumerate() {
-                    let scaled = block.scales.scale[i / 16] * f32::from(block.q[i]);
-                    *value = if format.has_min() { scaled + block.scales.min[i / 16] } else { scaled };
-                }
+                block.write(format, values);
             }
         }
     }
