@@ -96,7 +96,7 @@ fn few_or_many<D: Decode>(w: Matrix<'_>, x: &Activations, mut columns: Columns<'
 
 /// All activation rows times a panel whose columns have `GROUPS` scales in each 32, and minima or none.
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512dq,avx512vnni")]
-fn many<const GROUPS: usize, const MIN: bool>(panel: &Panel, x: &Activations, mut columns: Columns<'_>) {
+pub(super) fn many<const GROUPS: usize, const MIN: bool>(panel: &Panel, x: &Activations, mut columns: Columns<'_>) {
     // Two groups hold the sums of the first while they make those of the second.
     let most = if GROUPS == 2 { 4 } else { 6 };
     let mut m = 0;
@@ -115,7 +115,7 @@ fn many<const GROUPS: usize, const MIN: bool>(panel: &Panel, x: &Activations, mu
 }
 
 /// The lanes of the first `n` rows.
-fn mask(n: usize) -> __mmask16 {
+pub(super) fn mask(n: usize) -> __mmask16 {
     if n >= 16 { !0 } else { (1 << n) - 1 }
 }
 

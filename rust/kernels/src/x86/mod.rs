@@ -12,6 +12,7 @@ mod avx512;
 mod avx512_attention;
 mod avx512_float;
 mod avx512_formats;
+mod avx512_packed;
 mod avx512_quantize;
 mod f16c;
 
@@ -32,6 +33,7 @@ pub(crate) fn columns(isa: Isa, w: Matrix<'_>, x: &Activations, columns: Columns
     // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
         match isa {
+            Isa::Avx512Vnni if w.is_packed() => avx512_packed::quantized(w, x, columns, scratch),
             Isa::Avx512Vnni => avx512::quantized(w, x, columns, scratch),
             Isa::Avx2 | Isa::AvxVnni => avx2::quantized(isa == Isa::AvxVnni, w, x, columns, scratch),
             Isa::Portable => unreachable!("portable code has its own kernels"),
