@@ -1,55 +1,76 @@
-//! How fast attention and the small operations are here, as JSON lines:
-//! `cargo run -p lorekit-kernels --example attention -- [threads]`.
+//! Measures attention and what surrounds it, for the shapes of three small models; prints one JSON object a line.
 //!
-//! Shapes are those of one layer of SmolLM2-135M, Qwen2.5-0.5B and Gemma-3-270M, prefill of 512 rows and one decode
-//! step, at some depths; milliseconds are medians.
-#![allow(clippy::print_stdout)]
+//! `cargo run -p lorekit-kernels --example attention [threads]`. Times are medians of wall clock, and of CPU time of
+//! the calling thread where the system says it: on one thread the latter is right on a busy machine too.
 
-use lorekit_kernels::{KvLayer, ThreadPool, attend, attend_full, gelu_erf, rms_norm, silu_mul};
-use std::time::{Duration, Instant};
+use lorekit_kernels::{KvLayer, KvType, RopeStyle, RopeTable, ThreadPool, attend};
+use std::time::Instant;
 
-fn main() {
-    let threads = std::env::args().nth(1).and_then(|arg| arg.parse().ok()).unwrap_or(1);
-    let pool = ThreadPool::new(threads);
-    let values = |len: usize| (0..len).map(|i| ((i * 7919) % 2003) as f32 / 1000.0 - 1.0).collect::<Vec<f32>>();
-    for (model, n_heads, n_kv_heads, head_dim) in [("smollm2", 9, 3, 64), ("qwen2", 14, 2, 64), ("gemma3", 4, 1, 256)] {
-        let width = n_kv_heads * head_dim;
-        let mut kv = KvLayer::new(n_kv_heads, head_dim, 2560);
-        kv.write(0, &values(2560 * width), &values(2560 * width));
-        for (rows, before) in [(512, 0), (512, 1536), (1, 512), (1, 2048)] {
-            let q = values(rows * n_heads * head_dim);
-            let mut out = vec![0.0; q.len()];
-            let ms = time(|| attend(&pool, &q, n_heads, &kv, before, None, 0.125, &mut out));
-            let seen = rows * before + rows * (rows + 1) / 2;
-            let gflops = (4 * seen * n_heads * head_dim) as f64 / ms / 1e6;
-            println!(
-                "{{\"op\":\"attend\",\"model\":\"{model}\",\"threads\":{threads},\"rows\":{rows},\"depth\":{before},\"ms\":{ms:.4},\"gflops\":{gflops:.1}}}"
-            );
-        }
-    }
-    let (rows, n_heads, head_dim) = (256, 12, 32);
-    let q = values(rows * n_heads * head_dim);
-    let mut out = vec![0.0; q.len()];
-    let ms = time(|| attend_full(&pool, &q, &q, &q, rows, n_heads, n_heads, head_dim, None, 0.2, &mut out));
-    println!("{{\"op\":\"attend_full\",\"model\":\"minilm\",\"threads\":{threads},\"rows\":{rows},\"ms\":{ms:.4}}}");
-    let (gate, mut out) = (values(512 * 4864), vec![0.0; 512 * 4864]);
-    let weight = vec![1.0; 4864];
-    let ms = time(|| silu_mul(&pool, &gate, &gate, &mut out));
-    println!("{{\"op\":\"silu_mul\",\"threads\":{threads},\"values\":{},\"ms\":{ms:.4}}}", out.len());
-    let ms = time(|| gelu_erf(&pool, &mut out));
-    println!("{{\"op\":\"gelu_erf\",\"threads\":{threads},\"values\":{},\"ms\":{ms:.4}}}", out.len());
-    let ms = time(|| rms_norm(&pool, &gate, &weight, 1e-6, &mut out));
-    println!("{{\"op\":\"rms_norm\",\"threads\":{threads},\"values\":{},\"ms\":{ms:.4}}}", out.len());
+/// CPU nanoseconds of this thread; 0 where the system does not say.
+fn cpu_nanos() -> f64 {
+    let stat = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    stat.split_whitespace().next().and_then(|n| n.parse().ok()).unwrap_or(0.0)
 }
 
-/// The median time of a call in milliseconds.
-fn time(mut call: impl FnMut()) -> f64 {
-    let (mut times, begin) = (Vec::new(), Instant::now());
-    while begin.elapsed() < Duration::from_millis(200) || times.len() < 5 {
-        let start = Instant::now();
-        call();
-        times.push(start.elapsed().as_secs_f64() * 1e3);
+/// Medians of wall and CPU microseconds of one call.
+fn measure(mut work: impl FnMut()) -> (f64, f64) {
+    let start = Instant::now();
+    work();
+    // Each sample lasts some milliseconds.
+    let calls = (8e-3 / start.elapsed().as_secs_f64()).ceil().clamp(1.0, 10_000.0) as usize;
+    let (mut wall, mut cpu) = (Vec::new(), Vec::new());
+    for _ in 0..7 {
+        let (start, cpu_start) = (Instant::now(), cpu_nanos());
+        for _ in 0..calls {
+            work();
+        }
+        wall.push(start.elapsed().as_secs_f64() * 1e6 / calls as f64);
+        cpu.push((cpu_nanos() - cpu_start) / 1e3 / calls as f64);
     }
-    times.sort_by(f64::total_cmp);
-    times[times.len() / 2]
+    wall.sort_by(f64::total_cmp);
+    cpu.sort_by(f64::total_cmp);
+    (wall[3], cpu[3])
+}
+
+fn main() {
+    let threads = std::env::args().nth(1).and_then(|n| n.parse().ok()).unwrap_or(1);
+    let pool = ThreadPool::new(threads);
+    let noise = |n: usize| -> Vec<f32> {
+        (0..n).map(|i| ((i * 2_654_435_761 + 12_345) % 65_537) as f32 / 32_768.0 - 1.0).collect()
+    };
+    for (model, n_heads, n_kv_heads, head_dim, window) in
+        [("qwen2.5-0.5b", 14, 2, 64, None), ("smollm2-135m", 9, 3, 64, None), ("gemma3-270m", 4, 1, 256, Some(512))]
+    {
+        for (rows, before) in [(1, 512), (1, 2047), (512, 0), (256, 1792)] {
+            let positions = before + rows;
+            let width = n_kv_heads * head_dim;
+            let mut kv = KvLayer::new(n_kv_heads, head_dim, positions, KvType::F16);
+            kv.write(&pool, 0, &noise(positions * width), &noise(positions * width));
+            let mut q = noise(rows * n_heads * head_dim);
+            let mut out = vec![0.0; q.len()];
+            let seen = |row: usize| (before + row + 1).min(window.unwrap_or(usize::MAX));
+            let flops = 4.0 * (0..rows).map(seen).sum::<usize>() as f64 * (n_heads * head_dim) as f64;
+            let (wall, cpu) = measure(|| attend(&pool, &q, n_heads, &kv, before, window, 0.125, &mut out));
+            println!(
+                "{{\"what\":\"attend\",\"model\":\"{model}\",\"threads\":{threads},\"rows\":{rows},\"before\":{before},\"wall_us\":{wall:.1},\"cpu_us\":{cpu:.1},\"gflops_wall\":{:.1},\"gflops_cpu\":{:.1}}}",
+                flops / wall / 1e3,
+                flops / cpu / 1e3
+            );
+            if before == 0 {
+                let (k, v) = (noise(rows * width), noise(rows * width));
+                let (wall, cpu) = measure(|| kv.write(&pool, 0, &k, &v));
+                println!(
+                    "{{\"what\":\"kv write\",\"model\":\"{model}\",\"rows\":{rows},\"wall_us\":{wall:.1},\"cpu_us\":{cpu:.1}}}"
+                );
+                let mut table = RopeTable::new(head_dim, 10_000.0, 1.0, None);
+                table.ensure(rows);
+                for style in [RopeStyle::Neox, RopeStyle::Interleaved] {
+                    let (wall, cpu) = measure(|| table.apply(style, &mut q, n_heads, head_dim, 0));
+                    println!(
+                        "{{\"what\":\"rope {style:?}\",\"model\":\"{model}\",\"rows\":{rows},\"wall_us\":{wall:.1},\"cpu_us\":{cpu:.1}}}"
+                    );
+                }
+            }
+        }
+    }
 }

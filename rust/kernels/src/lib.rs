@@ -14,6 +14,8 @@
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
 mod activations;
+#[cfg(target_arch = "aarch64")]
+mod arm;
 mod attention;
 mod blocks;
 mod convert;
@@ -39,10 +41,10 @@ pub use blocks::{dequantize, quantize_q8_0};
 pub use dispatch::instruction_set;
 pub use error::ShapeError;
 pub use format::Format;
-pub use kv::KvLayer;
+pub use kv::{KvLayer, KvType};
 pub use matmul::{low_rank_add, matmul, matmul_group, matmul_reference};
 pub use matrix::Matrix;
 pub use ops::{add_assign, gelu_erf, gelu_tanh_mul, layer_norm, rms_norm, scale, silu_mul, softmax};
-pub use packed::{PACKED_ALIGNMENT, pack, packed_bytes};
+pub use packed::{PACKED_ALIGNMENT, PACKED_VERSION, pack, packed_bytes};
 pub use pool::ThreadPool;
 pub use rope::{RopeStyle, RopeTable};

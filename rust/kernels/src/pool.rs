@@ -27,6 +27,18 @@ thread_local! {
     static IN_TASK: Cell<bool> = const { Cell::new(false) };
 }
 
+/// Runs `f`; calls of pools inside it run on this thread alone. For work too small to wake others for.
+pub(crate) fn alone<T>(f: impl FnOnce() -> T) -> T {
+    struct Restore(bool);
+    impl Drop for Restore {
+        fn drop(&mut self) {
+            IN_TASK.set(self.0);
+        }
+    }
+    let _restore = Restore(IN_TASK.replace(true));
+    f()
+}
+
 /// One call's work, valid while its caller waits in [`ThreadPool::run`].
 #[derive(Clone)]
 struct Job {

@@ -131,26 +131,50 @@ pub(crate) fn widen(w: Matrix<'_>, n: usize, out: &mut [f32]) {
     }
 }
 
-/// Unscaled scores of one query against some tiles of keys: each summed dimension after dimension.
-pub(crate) fn attention_scores(q: &[f32], k: &[f32], tiles: Range<usize>, scores: &mut [f32]) {
-    for tile in tiles {
-        let mut sums = [0.0f32; TILE];
-        for (q, k) in q.iter().zip(k[tile * q.len() * TILE..].as_chunks::<TILE>().0) {
-            for lane in 0..TILE {
-                sums[lane] = q.mul_add(k[lane], sums[lane]);
+/// Scores of one query against some tiles of keys: each summed dimension after dimension.
+pub(crate) struct AttentionScores<'a>(
+    pub(crate) &'a [f32],
+    pub(crate) &'a [f32],
+    pub(crate) Range<usize>,
+    pub(crate) &'a mut [f32],
+);
+
+impl Kernel for AttentionScores<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(q, k, tiles, scores) = self;
+        for tile in tiles {
+            let mut sums = [0.0f32; TILE];
+            for (q, k) in q.iter().zip(k[tile * q.len() * TILE..].as_chunks::<TILE>().0) {
+                for lane in 0..TILE {
+                    sums[lane] = q.mul_add(k[lane], sums[lane]);
+                }
             }
+            scores[tile * TILE..(tile + 1) * TILE].copy_from_slice(&sums);
         }
-        scores[tile * TILE..(tile + 1) * TILE].copy_from_slice(&sums);
     }
 }
 
 /// The sum of values weighted by `weights`, position after position.
-pub(crate) fn attention_weighted(weights: &[f32], v: &[f32], positions: Range<usize>, out: &mut [f32]) {
-    out.fill(0.0);
-    for j in positions {
-        let v = &v[j * out.len()..(j + 1) * out.len()];
-        for (out, v) in out.iter_mut().zip(v) {
-            *out = weights[j].mul_add(*v, *out);
+pub(crate) struct AttentionWeighted<'a>(
+    pub(crate) &'a [f32],
+    pub(crate) &'a [f32],
+    pub(crate) Range<usize>,
+    pub(crate) &'a mut [f32],
+);
+
+impl Kernel for AttentionWeighted<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self(weights, v, positions, out) = self;
+        out.fill(0.0);
+        for j in positions {
+            let v = &v[j * out.len()..(j + 1) * out.len()];
+            for (out, v) in out.iter_mut().zip(v) {
+                *out = weights[j].mul_add(*v, *out);
+            }
         }
     }
 }

@@ -1,13 +1,11 @@
-//! Float products and the products of attention with AVX2 and FMA.
+//! Float products with AVX2 and FMA.
 //!
 //! Orders are those of `portable.rs`: the 16 sums of a float product are two registers here.
 
 use super::avx512_float::FloatRows;
 use crate::Format;
-use crate::kv::TILE;
 use crate::pool::Columns;
 use std::arch::x86_64::*;
-use std::ops::Range;
 
 /// Weight rows and activation rows of one tile.
 const N: usize = 2;
@@ -151,84 +149,6 @@ unsafe fn tile<L: Load, const M: usize>(
                 if let Some(out) = columns.row_mut(m + r).get_mut(at + i) {
                     *out = crate::portable::add_lanes(lanes);
                 }
-            }
-        }
-    }
-}
-
-/// Scores of `R` queries against tiles of `k`, unscaled; as in `avx512_attention.rs`.
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn scores<const R: usize>(
-    q: [&[f32]; R],
-    k: &[f32],
-    tiles: Range<usize>,
-    scores: &mut [f32],
-    stride: usize,
-) {
-    let head_dim = q[0].len();
-    for q in q {
-        assert_eq!(q.len(), head_dim);
-    }
-    for tile in tiles {
-        let k = &k[tile * head_dim * TILE..(tile + 1) * head_dim * TILE];
-        let mut acc = [[_mm256_setzero_ps(); 2]; R];
-        for d in 0..head_dim {
-            // SAFETY: a tile has 16 values for each of `head_dim` dimensions.
-            let keys = unsafe {
-                let at = k.as_ptr().add(d * TILE);
-                [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))]
-            };
-            for r in 0..R {
-                // SAFETY: each query has `head_dim` values.
-                let value = _mm256_set1_ps(unsafe { *q[r].get_unchecked(d) });
-                for t in 0..2 {
-                    acc[r][t] = _mm256_fmadd_ps(value, keys[t], acc[r][t]);
-                }
-            }
-        }
-        for r in 0..R {
-            for t in 0..2 {
-                let out = &mut scores[r * stride + tile * TILE + t * 8..][..8];
-                // SAFETY: 8 values.
-                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), acc[r][t]) };
-            }
-        }
-    }
-}
-
-/// For each of `R` queries the sum over `positions` of its weight times the position's values, into `out`.
-#[target_feature(enable = "avx2,fma")]
-pub(super) fn weighted<const R: usize>(
-    weights: &[f32],
-    stride: usize,
-    v: &[f32],
-    positions: Range<usize>,
-    head_dim: usize,
-    out: &mut [f32],
-) {
-    assert!(head_dim.is_multiple_of(16) && v.len() >= positions.end * head_dim);
-    assert!(positions.end <= stride && weights.len() >= R * stride && out.len() == R * head_dim);
-    for dim in (0..head_dim).step_by(16) {
-        let mut acc = [[_mm256_setzero_ps(); 2]; R];
-        for j in positions.clone() {
-            // SAFETY: there are `positions.end` rows of `head_dim`, and `dim + 16` is within a row.
-            let values = unsafe {
-                let at = v.as_ptr().add(j * head_dim + dim);
-                [_mm256_loadu_ps(at), _mm256_loadu_ps(at.add(8))]
-            };
-            for r in 0..R {
-                // SAFETY: there is a weight for each position.
-                let weight = _mm256_set1_ps(unsafe { *weights.get_unchecked(r * stride + j) });
-                for t in 0..2 {
-                    acc[r][t] = _mm256_fmadd_ps(weight, values[t], acc[r][t]);
-                }
-            }
-        }
-        for r in 0..R {
-            for t in 0..2 {
-                let out = &mut out[r * head_dim + dim + t * 8..][..8];
-                // SAFETY: 8 values.
-                unsafe { _mm256_storeu_ps(out.as_mut_ptr(), acc[r][t]) };
             }
         }
     }

@@ -7,6 +7,7 @@
 #![allow(clippy::needless_range_loop)]
 
 mod avx2;
+mod avx2_attention;
 mod avx2_float;
 mod avx512;
 mod avx512_attention;
@@ -17,7 +18,9 @@ mod avx512_quantize;
 mod f16c;
 
 use crate::activations::Part;
+use crate::attention::{BLOCK, STRIDE};
 use crate::dispatch::{Isa, Kernel};
+use crate::kv::{GROUP, Stored, TILE};
 use crate::panel::Panel;
 use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
@@ -101,57 +104,79 @@ pub(crate) fn narrow_f16(isa: Isa, from: &[f32], to: &mut [u16]) {
     unsafe { f16c::narrow(from, to) }
 }
 
-/// Unscaled scores of one to four queries against some tiles of keys; `scores` has `stride` for each query.
+/// How many of `n` queries the kernels of attention take at once.
+pub(crate) fn attention_share(isa: Isa, n: usize) -> usize {
+    if isa == Isa::Avx512Vnni { avx512_attention::share(n) } else { avx2_attention::share(n) }
+}
+
+/// Scores of `n` packed queries against some tiles of a block's keys; see `Isa::scores_stored`.
 pub(crate) fn attention_scores(
     isa: Isa,
-    q: &[&[f32]],
-    k: &[f32],
+    q: &[f32],
+    n: usize,
+    head_dim: usize,
+    k: Stored<'_>,
     tiles: Range<usize>,
     scores: &mut [f32],
-    stride: usize,
 ) {
-    use {avx2_float as narrow, avx512_attention as wide};
     assert_ne!(isa, Isa::Portable);
     // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
-        match (isa == Isa::Avx512Vnni, q) {
-            (true, &[a]) => wide::scores([a], k, tiles, scores, stride),
-            (true, &[a, b]) => wide::scores([a, b], k, tiles, scores, stride),
-            (true, &[a, b, c]) => wide::scores([a, b, c], k, tiles, scores, stride),
-            (true, &[a, b, c, d]) => wide::scores([a, b, c, d], k, tiles, scores, stride),
-            (false, &[a]) => narrow::scores([a], k, tiles, scores, stride),
-            (false, &[a, b]) => narrow::scores([a, b], k, tiles, scores, stride),
-            (false, &[a, b, c]) => narrow::scores([a, b, c], k, tiles, scores, stride),
-            (false, &[a, b, c, d]) => narrow::scores([a, b, c, d], k, tiles, scores, stride),
-            _ => unreachable!("one to four queries share a block"),
+        if isa == Isa::Avx512Vnni {
+            avx512_attention::scores(q, n, head_dim, k, tiles, scores);
+        } else {
+            avx2_attention::scores(q, n, head_dim, k, tiles, scores);
         }
     }
 }
 
-/// Sums of values weighted by `weights`, which has `stride` for each of one to four queries.
+/// Adds a block's weighted values; see `Isa::weighted_stored`.
 pub(crate) fn attention_weighted(
     isa: Isa,
     weights: &[f32],
-    stride: usize,
-    v: &[f32],
+    n: usize,
+    v: Stored<'_>,
     positions: Range<usize>,
     head_dim: usize,
     out: &mut [f32],
 ) {
-    use {avx2_float as narrow, avx512_attention as wide};
     assert_ne!(isa, Isa::Portable);
     // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
-        match (isa == Isa::Avx512Vnni, weights.len() / stride) {
-            (true, 1) => wide::weighted::<1>(weights, stride, v, positions, head_dim, out),
-            (true, 2) => wide::weighted::<2>(weights, stride, v, positions, head_dim, out),
-            (true, 3) => wide::weighted::<3>(weights, stride, v, positions, head_dim, out),
-            (true, 4) => wide::weighted::<4>(weights, stride, v, positions, head_dim, out),
-            (false, 1) => narrow::weighted::<1>(weights, stride, v, positions, head_dim, out),
-            (false, 2) => narrow::weighted::<2>(weights, stride, v, positions, head_dim, out),
-            (false, 3) => narrow::weighted::<3>(weights, stride, v, positions, head_dim, out),
-            (false, 4) => narrow::weighted::<4>(weights, stride, v, positions, head_dim, out),
-            _ => unreachable!("one to four queries share a block"),
+        if isa == Isa::Avx512Vnni {
+            avx512_attention::weighted(weights, n, v, positions, head_dim, out);
+        } else {
+            avx2_attention::weighted(weights, n, v, positions, head_dim, out);
         }
     }
+}
+
+/// That everything the kernels of scores read and write is there.
+fn check_scores(q: &[f32], n: usize, head_dim: usize, k: Stored<'_>, tiles: &Range<usize>, scores: &[f32]) {
+    assert!(n > 0 && head_dim <= STRIDE && q.len() >= (n - 1) * STRIDE + head_dim, "all queries");
+    assert!(tiles.end * TILE <= BLOCK && scores.len() >= n * BLOCK, "room for all scores");
+    check_stored(k, tiles.end * TILE, head_dim);
+}
+
+/// That everything the kernels of weighted values read and write is there.
+fn check_weighted(
+    weights: &[f32],
+    n: usize,
+    v: Stored<'_>,
+    positions: &Range<usize>,
+    head_dim: usize,
+    out: &[f32],
+) {
+    assert!(head_dim.is_multiple_of(16) && out.len() == n * head_dim, "whole registers of output");
+    assert!(positions.end <= BLOCK && weights.len() >= n * BLOCK, "all weights");
+    check_stored(v, positions.end, head_dim);
+}
+
+fn check_stored(stored: Stored<'_>, positions: usize, head_dim: usize) {
+    let (values, scales) = match stored {
+        Stored::F32(values) => (values.len(), usize::MAX),
+        Stored::F16(values) => (values.len(), usize::MAX),
+        Stored::Q8(values, scales) => (values.len(), scales.len()),
+    };
+    assert!(values >= positions * head_dim && scales >= positions * head_dim.div_ceil(GROUP), "all positions");
 }

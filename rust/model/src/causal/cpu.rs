@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use lorekit_kernels::{
-    Activations, KvLayer, Matrix, RopeTable, ThreadPool, add_assign, attend, gelu_tanh_mul, low_rank_add, matmul,
-    matmul_group, rms_norm, scale, silu_mul,
+    Activations, KvLayer, KvType, Matrix, RopeTable, ThreadPool, add_assign, attend, gelu_tanh_mul, low_rank_add,
+    matmul, matmul_group, rms_norm, scale, silu_mul,
 };
 
 use super::backend::{Piece, Wanted};
@@ -61,7 +61,7 @@ impl CpuState {
         let room = |width: usize| vec![0.0f32; piece * width];
         let key_norm = if d.head_norms { d.kv_dim() } else { 0 };
         Self {
-            cache: (0..d.n_layers).map(|_| KvLayer::new(d.n_kv_heads, d.head_dim, capacity)).collect(),
+            cache: (0..d.n_layers).map(|_| KvLayer::new(d.n_kv_heads, d.head_dim, capacity, KvType::F16)).collect(),
             rope: table(d.rope, model.weights().rope_factors.as_deref()),
             local_rope: local.then(|| table(d.local_rope, None)),
             buffers: Buffers {
@@ -148,7 +148,7 @@ struct Pass<'a> {
 
 impl<'a> Pass<'a> {
     fn matrix(&self, linear: &Linear) -> Matrix<'a> {
-        self.model.weights().matrix(self.model.gguf(), linear)
+        self.model.weights().fast_matrix(self.model.gguf(), linear)
     }
 
     /// What comes after the product with the base matrix: the adapters' parts and the bias.
@@ -210,7 +210,7 @@ impl Buffers {
             k = to;
         }
         place.rope.apply(d.rope_style, k, d.n_kv_heads, d.head_dim, first_position);
-        cache.write(first_position, k, v);
+        cache.write(pool, first_position, k, v);
         if kept == 0 {
             return;
         }
