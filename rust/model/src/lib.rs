@@ -5,10 +5,12 @@
 mod causal;
 mod chat;
 mod detokenize;
+mod draft;
 pub mod embed;
 mod error;
 mod generate;
 mod gguf;
+mod lookahead;
 mod lora;
 mod sample;
 mod tokenizer;
@@ -19,9 +21,11 @@ pub use causal::{
 };
 pub use chat::{ChatTemplate, Date, Message, Piece, RenderOptions, Role, encode_chat};
 pub use detokenize::Detokenizer;
+pub use draft::{DraftSource, PromptLookup};
 pub use error::{Error, Result};
 pub use generate::{FinishReason, GenerateOptions, Generator, StopOutcome, StopSequences};
 pub use gguf::{Array, Gguf, GgufWriter, Meta, Tensor, TensorInfo, TensorStream, Value};
+pub use lookahead::{Lookahead, LookaheadCounts, Verdict};
 pub use lora::{Adapter, AdapterPart, AdapterSet};
 pub use sample::{Sampler, SamplingOptions, Token};
 pub use tokenizer::Tokenizer;

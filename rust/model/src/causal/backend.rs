@@ -11,19 +11,21 @@ use crate::lora::AdapterSet;
 pub(crate) enum Wanted {
     /// None: the piece only fills the cache.
     None,
-    /// The last one.
-    Last,
-    /// Each of them, in order.
-    All,
+    /// That many at the end, in order.
+    Last(usize),
 }
 
 impl Wanted {
+    /// The last `n`, where 0 is none.
+    pub(crate) fn last(n: usize) -> Self {
+        if n == 0 { Self::None } else { Self::Last(n) }
+    }
+
     /// How many of `n` positions that is.
     pub(crate) fn rows(self, n: usize) -> usize {
         match self {
             Self::None => 0,
-            Self::Last => 1,
-            Self::All => n,
+            Self::Last(last) => last.min(n),
         }
     }
 }

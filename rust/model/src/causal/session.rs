@@ -24,9 +24,9 @@ pub struct Session {
     state: State,
     tokens: Vec<u32>,
     capacity: usize,
-    /// Of the last position, if `has_logits`.
+    /// Of the last positions, `(rows, vocab)` for the `rows` that the last call computed; never shorter than one row.
     logits: Vec<f32>,
-    has_logits: bool,
+    rows: usize,
     /// What the cached positions were computed with; without meaning while there are none.
     adapters: [u8; 32],
 }
@@ -51,7 +51,7 @@ impl Session {
             tokens: Vec::with_capacity(capacity),
             capacity,
             logits,
-            has_logits: false,
+            rows: 0,
             adapters: [0; 32],
         })
     }
@@ -83,7 +83,14 @@ impl Session {
 
     /// The logits of the last position, `vocab` of them, if the last call computed them.
     pub fn logits(&self) -> Option<&[f32]> {
-        self.has_logits.then_some(&self.logits[..])
+        self.logits_back(0)
+    }
+
+    /// The logits of the position `back` before the last one, if the last call computed them.
+    pub fn logits_back(&self, back: usize) -> Option<&[f32]> {
+        let vocab = self.model.description().vocab;
+        let row = self.rows.checked_sub(back + 1)?;
+        self.logits.get(row * vocab..(row + 1) * vocab)
     }
 
     /// Appends `tokens` and returns the logits of the last one, `vocab` of them.
@@ -107,29 +114,27 @@ impl Session {
         cancel: &CancelToken,
         progress: &mut dyn FnMut(usize, usize),
     ) -> Result<&[f32]> {
-        self.check(tokens, adapters)?;
-        let mut done = 0;
-        for piece in tokens.chunks(self.model.prefill_piece()) {
-            cancel.check()?;
-            let last = done + piece.len() == tokens.len();
-            let wanted = if last { Wanted::Last } else { Wanted::None };
-            self.has_logits = false;
-            let work = Piece { tokens: piece, first_position: self.tokens.len(), adapters, wanted };
-            let vocab = self.logits.len();
-            self.state.forward(&self.model, &work, &mut self.logits[..wanted.rows(1) * vocab])?;
-            self.tokens.extend_from_slice(piece);
-            if last {
-                cap(self.model.description().logit_cap, &mut self.logits);
-                self.has_logits = true;
-            }
-            done += piece.len();
-            progress(done, tokens.len());
-        }
-        Ok(&self.logits)
+        self.append(tokens, 1, adapters, cancel, progress)?;
+        Ok(&self.logits[..self.model.description().vocab])
     }
 
-    /// Appends `tokens` and returns the logits of each, `(tokens, vocab)` row-major: for checking drafts and for
-    /// measuring likelihoods. The result is as large as it says: 152,000 tokens of vocabulary make 600 kB a position.
+    /// Appends `tokens` and computes the logits of the last `n` of them, which [`logits_back`](Self::logits_back) then
+    /// gives: for checking drafts. 0 only fills the cache, which saves the product with the output head.
+    ///
+    /// # Errors
+    /// As [`prefill`](Self::prefill).
+    pub fn prefill_last(
+        &mut self,
+        tokens: &[u32],
+        n: usize,
+        adapters: Option<&AdapterSet>,
+        cancel: &CancelToken,
+    ) -> Result<()> {
+        self.append(tokens, n, adapters, cancel, &mut |_, _| {})
+    }
+
+    /// Appends `tokens` and returns the logits of each, `(tokens, vocab)` row-major: for measuring likelihoods.
+    /// The result is as large as it says: 152,000 tokens of vocabulary make 600 kB a position.
     ///
     /// # Errors
     /// As [`prefill`](Self::prefill).
@@ -139,23 +144,48 @@ impl Session {
         adapters: Option<&AdapterSet>,
         cancel: &CancelToken,
     ) -> Result<Vec<f32>> {
+        self.append(tokens, tokens.len(), adapters, cancel, &mut |_, _| {})?;
+        let vocab = self.model.description().vocab;
+        let mut out = std::mem::take(&mut self.logits);
+        out.truncate(tokens.len() * vocab);
+        self.logits = out[(tokens.len() - 1) * vocab..].to_vec();
+        self.rows = 1;
+        Ok(out)
+    }
+
+    /// Appends `tokens` piece by piece, with logits for the last `n`.
+    fn append(
+        &mut self,
+        tokens: &[u32],
+        n: usize,
+        adapters: Option<&AdapterSet>,
+        cancel: &CancelToken,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<()> {
         self.check(tokens, adapters)?;
-        let vocab = self.logits.len();
-        let mut out = vec![0.0; tokens.len() * vocab];
-        let mut done = 0;
+        let vocab = self.model.description().vocab;
+        let n = n.min(tokens.len());
+        let first_wanted = tokens.len() - n;
+        self.rows = 0;
+        let needed = n.max(1) * vocab;
+        if self.logits.len() < needed {
+            self.logits.resize(needed, 0.0);
+        }
+        let (mut done, mut rows) = (0, 0);
         for piece in tokens.chunks(self.model.prefill_piece()) {
             cancel.check()?;
-            let logits = &mut out[done * vocab..(done + piece.len()) * vocab];
-            self.has_logits = false;
-            let work = Piece { tokens: piece, first_position: self.tokens.len(), adapters, wanted: Wanted::All };
+            let wanted = Wanted::last((done + piece.len()).saturating_sub(first_wanted.max(done)));
+            let work = Piece { tokens: piece, first_position: self.tokens.len(), adapters, wanted };
+            let logits = &mut self.logits[rows * vocab..(rows + wanted.rows(piece.len())) * vocab];
             self.state.forward(&self.model, &work, logits)?;
             cap(self.model.description().logit_cap, logits);
+            rows += wanted.rows(piece.len());
             self.tokens.extend_from_slice(piece);
             done += piece.len();
+            progress(done, tokens.len());
         }
-        self.logits.copy_from_slice(&out[(tokens.len() - 1) * vocab..]);
-        self.has_logits = true;
-        Ok(out)
+        self.rows = rows;
+        Ok(())
     }
 
     /// Everything that can be wrong with a call, before it changes anything.
@@ -186,7 +216,7 @@ impl Session {
     pub fn truncate(&mut self, n: usize) {
         if n < self.tokens.len() {
             self.tokens.truncate(n);
-            self.has_logits = false;
+            self.rows = 0;
         }
     }
 
@@ -252,7 +282,7 @@ impl Session {
         }
         self.tokens.extend_from_slice(&snapshot.tokens[start..]);
         self.adapters = snapshot.adapters;
-        self.has_logits = false;
+        self.rows = 0;
         Ok(())
     }
 }
