@@ -38,6 +38,9 @@ pub struct BenchArgs {
     /// Tokens decoded per run.
     #[arg(long, default_value_t = 64)]
     decode: usize,
+    /// Where side files are kept; `none` runs from the models' own layout.
+    #[arg(long)]
+    side: Option<PathBuf>,
     /// Never touch the network.
     #[arg(long)]
     offline: bool,
@@ -82,7 +85,12 @@ fn model(args: &BenchArgs, cancel: &CancelToken) -> Result<Value> {
     let path = resolve::model(&args.model, args.offline, cancel)?;
     let before = memory();
     let started = Instant::now();
-    let options = LoadOptions { threads: args.threads, backend: BackendChoice::Cpu, ..LoadOptions::default() };
+    let options = LoadOptions {
+        threads: args.threads,
+        backend: BackendChoice::Cpu,
+        side_folder: args.side.clone(),
+        ..LoadOptions::default()
+    };
     let model = LanguageModel::open(&path, &options)?;
     let mut session = model.new_session(2_304)?;
     let load = started.elapsed();
@@ -145,7 +153,10 @@ fn model(args: &BenchArgs, cancel: &CancelToken) -> Result<Value> {
 fn embedder(args: &BenchArgs, cancel: &CancelToken) -> Result<Value> {
     let path = resolve::model(&args.embedder, args.offline, cancel)?;
     let started = Instant::now();
-    let embedder = Embedder::open(&path, &EmbedderOptions { threads: args.threads, ..EmbedderOptions::default() })?;
+    let embedder = Embedder::open(
+        &path,
+        &EmbedderOptions { threads: args.threads, side_folder: args.side.clone(), ..EmbedderOptions::default() },
+    )?;
     let load = started.elapsed();
     embedder.embed_query(&args.question, cancel)?;
     let query = repeat(args.repeats.max(5), || {
@@ -171,7 +182,10 @@ fn embedder(args: &BenchArgs, cancel: &CancelToken) -> Result<Value> {
 
 fn search(args: &BenchArgs, pack: &Path, cancel: &CancelToken) -> Result<Value> {
     let path = resolve::model(&args.embedder, args.offline, cancel)?;
-    let embedder = Embedder::open(&path, &EmbedderOptions { threads: args.threads, ..EmbedderOptions::default() })?;
+    let embedder = Embedder::open(
+        &path,
+        &EmbedderOptions { threads: args.threads, side_folder: args.side.clone(), ..EmbedderOptions::default() },
+    )?;
     let started = Instant::now();
     let library = Library::open(pack, &OpenOptions::default())?;
     let open = started.elapsed();

@@ -29,6 +29,9 @@ pub(crate) const LINE: usize = 64;
 /// Lines begin at multiples of this when the buffer does.
 pub const PACKED_ALIGNMENT: usize = LINE;
 
+/// The version of the layout; files that keep packed weights are made again when it changes.
+pub const PACKED_VERSION: u32 = 1;
+
 /// How the bits of a value are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Planes {

@@ -217,7 +217,7 @@ fn the_fingerprint_names_what_decides_the_vectors() {
     let json = serde_json::to_string(fingerprint).unwrap();
     assert_eq!(serde_json::from_str::<EmbedderFingerprint>(&json).unwrap(), *fingerprint);
     assert!(fingerprint.to_string().starts_with("gemma-embedding-32-mean "));
-    let options = EmbedderOptions { threads: 1, dims: Some(16), max_tokens: Some(64) };
+    let options = EmbedderOptions { threads: 1, dims: Some(16), max_tokens: Some(64), ..EmbedderOptions::default() };
     let other = Embedder::open(&converted.path(), &options).unwrap();
     assert_ne!(other.fingerprint(), fingerprint);
 }

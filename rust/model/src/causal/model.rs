@@ -1,7 +1,7 @@
 //! An opened language model: the mapped file, its description, and a compute path.
 
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lorekit_kernels::{Format, ThreadPool};
@@ -9,7 +9,7 @@ use lorekit_kernels::{Format, ThreadPool};
 use super::description::Description;
 use super::portable::PortableModel;
 use super::session::Session;
-use super::weights::Weights;
+use super::weights::{EMBEDDING, Weights};
 use crate::lora::AdapterSet;
 use crate::{Error, Gguf, Result};
 
@@ -33,12 +33,16 @@ pub struct LoadOptions {
     /// Tokens computed between two looks at the cancel token; a larger piece is somewhat faster, takes memory (tens of
     /// kilobytes for each token) and answers a cancellation later. At least 1.
     pub prefill_piece: usize,
+    /// A folder for the side file: the matrices once more in the layout that our kernels read fastest, about as large
+    /// as the model, made at the first opening (some seconds) and mapped from then on. Without one, or where it cannot
+    /// be written, the weights are read from the model file itself, which gives the same bits more slowly.
+    pub side_folder: Option<PathBuf>,
 }
 
 impl Default for LoadOptions {
-    /// One thread, our kernels, pieces of 256 tokens.
+    /// One thread, our kernels, pieces of 256 tokens, no side file.
     fn default() -> Self {
-        Self { threads: 1, backend: BackendChoice::Cpu, prefill_piece: 256 }
+        Self { threads: 1, backend: BackendChoice::Cpu, prefill_piece: 256, side_folder: None }
     }
 }
 
@@ -59,6 +63,8 @@ pub struct ModelInfo {
     pub context_length: usize,
     /// Length of the file.
     pub file_bytes: u64,
+    /// Length of the side file; `None` without one.
+    pub side_file_bytes: Option<u64>,
     /// How many tensors are stored in each format, the most frequent first.
     pub formats: Vec<(Format, usize)>,
 }
@@ -83,10 +89,15 @@ impl LanguageModel {
     /// [`Error::Unsupported`] naming the architecture or the detail that this version does not do, [`Error::Damaged`]
     /// for a missing or misshapen tensor, [`Error::InvalidArgument`] for a piece of 0, and what [`Gguf::open`] gives.
     pub fn open(path: &Path, options: &LoadOptions) -> Result<Arc<Self>> {
-        Self::from_gguf(Arc::new(Gguf::open(path)?), options)
+        let mut gguf = Gguf::open(path)?;
+        if let (Some(folder), BackendChoice::Cpu) = (&options.side_folder, &options.backend) {
+            let skip = looked_up(&gguf);
+            gguf = gguf.with_packed(folder, skip, &ThreadPool::new(options.threads))?;
+        }
+        Self::from_gguf(Arc::new(gguf), options)
     }
 
-    /// As [`open`](Self::open), for a file that is mapped already.
+    /// As [`open`](Self::open), for a file that is mapped already; no side file is looked for.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -135,6 +146,7 @@ impl LanguageModel {
             vocab: d.vocab,
             context_length: d.context_length,
             file_bytes: self.gguf.file_bytes(),
+            side_file_bytes: self.gguf.packed_bytes(),
             formats,
         }
     }
@@ -196,16 +208,12 @@ impl fmt::Debug for LanguageModel {
 }
 
 fn identity(gguf: &Gguf, description: &Description) -> [u8; 32] {
-    const PAGE: usize = 4096;
     let mut hash = blake3::Hasher::new();
-    hash.update(format!("{description:?}").as_bytes()).update(&gguf.file_bytes().to_le_bytes());
-    for info in gguf.tensors() {
-        hash.update(format!("{} {} {:?} {}", info.name, info.format.name(), info.dims, info.offset).as_bytes());
-        if let Some(tensor) = gguf.tensor(&info.name) {
-            let data = tensor.data;
-            let middle = data.len() / 2;
-            hash.update(&data[..data.len().min(PAGE)]).update(&data[middle..data.len().min(middle + PAGE)]);
-        }
-    }
+    hash.update(format!("{description:?}").as_bytes()).update(&gguf.sample_hash());
     *hash.finalize().as_bytes()
+}
+
+/// The tables that are only looked up: the embedding, unless it is the head as well.
+fn looked_up(gguf: &Gguf) -> &'static [&'static str] {
+    if gguf.tensor("output.weight").is_some() { &[EMBEDDING] } else { &[] }
 }

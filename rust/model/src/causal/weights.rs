@@ -100,11 +100,23 @@ impl Weights {
         Ok(weights)
     }
 
-    /// The matrix of a linear layer, borrowed from the map.
+    /// The matrix of a linear layer in the model's own layout.
     pub(crate) fn matrix<'a>(&self, gguf: &'a Gguf, linear: &Linear) -> Matrix<'a> {
         let tensor = &self.tensors[linear.tensor];
         let matrix = matrix(gguf, &tensor.name);
         if linear.rows.len() == tensor.rows { matrix } else { matrix.rows_range(linear.rows.clone()) }
+    }
+
+    /// The same, in the layout that the kernels read fastest.
+    pub(crate) fn fast_matrix<'a>(&self, gguf: &'a Gguf, linear: &Linear) -> Matrix<'a> {
+        let tensor = &self.tensors[linear.tensor];
+        let rows = linear.rows.clone();
+        match gguf.packed_matrix(&tensor.name) {
+            Some(packed) if rows.len() == tensor.rows => packed,
+            // Half of a fused matrix whose halves are whole tiles, as they are in every model of today.
+            Some(packed) if rows.start.is_multiple_of(16) && rows.end.is_multiple_of(16) => packed.rows_range(rows),
+            _ => self.matrix(gguf, linear),
+        }
     }
 
     /// Which of [`Self::tensors`] has this name.

@@ -1,6 +1,6 @@
 //! An opened embedder: tokenizing, batching, the forward pass, the vectors in input order.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use lorekit_cancel::CancelToken;
@@ -26,6 +26,9 @@ const BATCH_TOKENS: usize = 512;
 /// Passages tokenized and sorted by length at a time; bounds the heap for inputs of any length.
 const PASSAGES_AT_ONCE: usize = 1024;
 
+/// Tables whose rows are looked up and never multiplied.
+const LOOKED_UP: &[&str] = &["token_embd.weight", "position_embd.weight", "token_types.weight"];
+
 /// How to open an embedder.
 #[derive(Clone, Debug, Default)]
 pub struct EmbedderOptions {
@@ -36,6 +39,8 @@ pub struct EmbedderOptions {
     pub dims: Option<usize>,
     /// Cut texts to this many tokens instead of the model's own limit; at most what its positions allow.
     pub max_tokens: Option<usize>,
+    /// A folder for the side file; see [`LoadOptions::side_folder`](crate::LoadOptions::side_folder).
+    pub side_folder: Option<PathBuf>,
 }
 
 /// A text to be found later, with the title of its document where there is one.
@@ -114,6 +119,12 @@ impl Embedder {
                 found: architecture.to_owned(),
             });
         }
+        let architecture = architecture.to_owned();
+        let pool = ThreadPool::new(options.threads.max(1));
+        let gguf = match &options.side_folder {
+            Some(folder) => gguf.with_packed(folder, LOOKED_UP, &pool)?,
+            None => gguf,
+        };
         let positions = size(&gguf, &format!("{architecture}.context_length"))?;
         let own_limit = size(&gguf, key::MAX_TOKENS)?.min(positions);
         let max_tokens = options.max_tokens.unwrap_or(own_limit);
@@ -156,7 +167,7 @@ impl Embedder {
             tokenizer,
             encoder,
             head,
-            pool: ThreadPool::new(options.threads.max(1)),
+            pool,
             for_queries: Mutex::default(),
             for_passages: Mutex::default(),
             start,

@@ -27,9 +27,12 @@ impl Linear {
         Ok(Self { name: weight, outputs, bias })
     }
 
-    /// The matrix in the map.
+    /// The matrix, in the map of the side file if there is one.
     pub(super) fn matrix<'a>(&self, gguf: &'a Gguf) -> Result<Matrix<'a>> {
-        gguf.require_tensor(&self.name)?.matrix()
+        match gguf.packed_matrix(&self.name) {
+            Some(packed) => Ok(packed),
+            None => gguf.require_tensor(&self.name)?.matrix(),
+        }
     }
 
     /// `out = x Wᵀ + b` for the rows in `x`; `out` is `(x.rows(), outputs)`.

@@ -6,9 +6,11 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
+use lorekit_kernels::{Matrix, ThreadPool};
 use memmap2::{Mmap, MmapMut};
 
 use super::header::{Header, Refusal};
+use super::packed::Packed;
 use super::tensor::{Tensor, TensorInfo};
 use super::value::{Array, Value};
 use crate::{Error, Result};
@@ -21,6 +23,7 @@ pub struct Gguf {
     tensors: Vec<TensorInfo>,
     by_name: HashMap<String, usize>,
     fingerprint: OnceLock<[u8; 32]>,
+    packed: Option<Packed>,
 }
 
 impl Gguf {
@@ -60,7 +63,7 @@ impl Gguf {
             }
         })?;
         let by_name = tensors.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
-        Ok(Gguf { path: path.to_owned(), map, metadata, tensors, by_name, fingerprint: OnceLock::new() })
+        Ok(Gguf { path: path.to_owned(), map, metadata, tensors, by_name, fingerprint: OnceLock::new(), packed: None })
     }
 
     /// The file, as it was opened.
@@ -81,6 +84,54 @@ impl Gguf {
     /// The BLAKE3 hash of the whole file. Cost: reading all of it, once; later calls are free.
     pub fn fingerprint(&self) -> [u8; 32] {
         *self.fingerprint.get_or_init(|| *blake3::hash(&self.map).as_bytes())
+    }
+
+    /// A hash that tells models apart without reading all of them: of the names, formats and places of all tensors
+    /// and of two pages of each. It keys caches; against a forger use [`Gguf::fingerprint`].
+    pub(crate) fn sample_hash(&self) -> [u8; 32] {
+        const PAGE: usize = 4096;
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.file_bytes().to_le_bytes());
+        for info in self.tensors() {
+            hash.update(format!("{} {} {:?} {}", info.name, info.format.name(), info.dims, info.offset).as_bytes());
+            if let Some(tensor) = self.tensor(&info.name) {
+                let data = tensor.data;
+                let middle = data.len() / 2;
+                hash.update(&data[..data.len().min(PAGE)]).update(&data[middle..data.len().min(middle + PAGE)]);
+            }
+        }
+        *hash.finalize().as_bytes()
+    }
+
+    /// Maps the side file of this model in `folder`, making it first if there is none: the quantized matrices in the
+    /// layout that the kernels read fastest, without those named in `skip`, which are only looked up.
+    ///
+    /// Where it cannot be written the model works from its own file, more slowly; a log line says so.
+    pub(crate) fn with_packed(mut self, folder: &Path, skip: &[&str], pool: &ThreadPool) -> Result<Self> {
+        self.packed = Packed::open(&self, folder, skip);
+        if self.packed.is_some() {
+            return Ok(self);
+        }
+        if let Err(error) = Packed::create(&self, folder, skip, pool) {
+            log::warn!("the model runs from its own layout: {error}");
+            return Ok(self);
+        }
+        // The pages that were read to make it are given back with the old map.
+        let path = self.path.clone();
+        drop(self);
+        let mut fresh = Self::open(&path)?;
+        fresh.packed = Packed::open(&fresh, folder, skip);
+        Ok(fresh)
+    }
+
+    /// Bytes of the mapped side file, if there is one.
+    pub(crate) fn packed_bytes(&self) -> Option<u64> {
+        self.packed.as_ref().map(Packed::file_bytes)
+    }
+
+    /// The matrix of that name as kernels should read it: packed if there is a side file.
+    pub(crate) fn packed_matrix(&self, name: &str) -> Option<Matrix<'_>> {
+        self.packed.as_ref()?.matrix(name)
     }
 
     /// All metadata, sorted by key.

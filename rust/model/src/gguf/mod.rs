@@ -15,6 +15,7 @@
 mod cursor;
 mod file;
 mod header;
+mod packed;
 mod tensor;
 mod value;
 mod writer;
