@@ -24,7 +24,7 @@ pub struct Activations {
     /// `(rows, cols / 32)`: the scale `d`, the largest magnitude over 127.
     pub(crate) d: Vec<f32>,
     /// `(rows, cols / 16)`: the sum of `q` over each 16.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+    #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
     pub(crate) sums: Vec<i32>,
     /// `(rows, cols / 16)`: `d` times that sum, what a minimum is multiplied with.
     pub(crate) dsums: Vec<f32>,
@@ -114,6 +114,8 @@ impl Part<'_> {
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512Vnni => crate::x86::quantize(isa, self),
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => crate::arm::quantize(isa, self),
             _ => isa.compiled(Quantize(self)),
         }
     }

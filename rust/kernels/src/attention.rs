@@ -17,11 +17,15 @@
 //! positions may differ; the others get blocks widened to f32 and up to [`SHARE`] queries that see the same.
 
 use crate::ThreadPool;
+#[cfg(target_arch = "aarch64")]
+use crate::arm as simd;
 use crate::dispatch::{Isa, Kernel};
 use crate::kv::{GROUP, KvLayer, Stored, TILE};
 use crate::ops::largest;
 use crate::pool::alone;
 use crate::portable::{self, add_lanes};
+#[cfg(target_arch = "x86_64")]
+use crate::x86 as simd;
 use std::cell::RefCell;
 use std::ops::Range;
 
@@ -606,7 +610,7 @@ impl<'a> Stored<'a> {
 impl Isa {
     /// Whether there are kernels that read keys and values as they are stored.
     fn reads_stored(self, head_dim: usize) -> bool {
-        cfg!(target_arch = "x86_64")
+        cfg!(any(target_arch = "x86_64", target_arch = "aarch64"))
             && self != Self::Portable
             && head_dim.is_multiple_of(16)
             && head_dim <= LARGEST_HEAD
@@ -614,14 +618,17 @@ impl Isa {
 
     /// How many of `n` queries those kernels take at once.
     fn share(self, n: usize) -> usize {
-        #[cfg(target_arch = "x86_64")]
-        let n = crate::x86::attention_share(self, n);
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        let n = simd::attention_share(self, n);
         n
     }
 
     /// Scores of the first `n` packed queries, [`STRIDE`] apart, against some tiles of a block's keys; `scores` has
     /// [`BLOCK`] for each query.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, clippy::needless_pass_by_value))]
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(unused_variables, clippy::needless_pass_by_value)
+    )]
     fn scores_stored(
         self,
         q: &[f32],
@@ -631,15 +638,18 @@ impl Isa {
         tiles: Range<usize>,
         scores: &mut [f32],
     ) {
-        #[cfg(target_arch = "x86_64")]
-        crate::x86::attention_scores(self, q, n, head_dim, k, tiles, scores);
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        simd::attention_scores(self, q, n, head_dim, k, tiles, scores);
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         unreachable!("only where reads_stored");
     }
 
     /// Adds to the `n` rows of `out`, `head_dim` each, a block's values at some positions times `weights`, which has
     /// [`BLOCK`] for each query.
-    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables, clippy::needless_pass_by_value))]
+    #[cfg_attr(
+        not(any(target_arch = "x86_64", target_arch = "aarch64")),
+        allow(unused_variables, clippy::needless_pass_by_value)
+    )]
     fn weighted_stored(
         self,
         weights: &[f32],
@@ -649,15 +659,14 @@ impl Isa {
         head_dim: usize,
         out: &mut [f32],
     ) {
-        #[cfg(target_arch = "x86_64")]
-        crate::x86::attention_weighted(self, weights, n, v, positions, head_dim, out);
-        #[cfg(not(target_arch = "x86_64"))]
+        #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+        simd::attention_weighted(self, weights, n, v, positions, head_dim, out);
+        #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
         unreachable!("only where reads_stored");
     }
 
     /// Scores of up to [`SHARE`] queries against some tiles of widened keys; `scores` has `stride` for each query.
     fn scores(self, q: &[&[f32]], k: &[f32], tiles: Range<usize>, scores: &mut [f32], stride: usize) {
-        // Kernels for other instruction sets are matched here.
         for (q, scores) in q.iter().zip(scores.chunks_exact_mut(stride)) {
             self.compiled(portable::AttentionScores(q, k, tiles.clone(), scores));
         }

@@ -18,12 +18,21 @@ pub(crate) enum Isa {
     /// The same with AVX-512 F, BW, VL, DQ and VNNI; AVX-VNNI is not needed.
     #[cfg(target_arch = "x86_64")]
     Avx512Vnni,
+    /// NEON, which every AArch64 target has.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+    /// The same with the dot product of bytes (`sdot`).
+    #[cfg(target_arch = "aarch64")]
+    NeonDotprod,
+    /// The same with the matrix product of bytes (`smmla`).
+    #[cfg(target_arch = "aarch64")]
+    NeonI8mm,
 }
 
 impl Isa {
     /// The families this processor runs, slowest first.
     pub(crate) fn supported() -> Vec<Self> {
-        #[cfg_attr(not(target_arch = "x86_64"), allow(unused_mut))]
+        #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(unused_mut))]
         let mut supported = vec![Self::Portable];
         #[cfg(target_arch = "x86_64")]
         {
@@ -36,6 +45,17 @@ impl Isa {
                 let avx512 = has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512dq");
                 if avx512 && has!("avx512vnni") {
                     supported.push(Self::Avx512Vnni);
+                }
+            }
+        }
+        #[cfg(target_arch = "aarch64")]
+        {
+            use std::arch::is_aarch64_feature_detected as has;
+            supported.push(Self::Neon);
+            if has!("dotprod") {
+                supported.push(Self::NeonDotprod);
+                if has!("i8mm") {
+                    supported.push(Self::NeonI8mm);
                 }
             }
         }
@@ -57,6 +77,12 @@ impl Isa {
             Self::AvxVnni => "avx-vnni",
             #[cfg(target_arch = "x86_64")]
             Self::Avx512Vnni => "avx512-vnni",
+            #[cfg(target_arch = "aarch64")]
+            Self::Neon => "neon",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonDotprod => "neon-dotprod",
+            #[cfg(target_arch = "aarch64")]
+            Self::NeonI8mm => "neon-i8mm",
         }
     }
 
@@ -67,6 +93,9 @@ impl Isa {
             Self::Portable => kernel.run(),
             #[cfg(target_arch = "x86_64")]
             _ => crate::x86::compiled(self, kernel),
+            // All code for AArch64 is compiled with NEON and fused multiply-adds.
+            #[cfg(target_arch = "aarch64")]
+            _ => kernel.run(),
         }
     }
 }
@@ -82,7 +111,7 @@ pub(crate) trait Kernel {
     fn run(self) -> Self::Output;
 }
 
-/// The instruction set that was detected and is used, such as `avx512-vnni` or `portable`.
+/// The instruction set that was detected and is used, such as `avx512-vnni`, `neon-dotprod` or `portable`.
 pub fn instruction_set() -> &'static str {
     Isa::detected().name()
 }

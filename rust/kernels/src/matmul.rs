@@ -51,6 +51,8 @@ pub(crate) fn matmul_on(isa: Isa, pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &m
             Isa::Avx2 | Isa::AvxVnni if fits(w) && !w.is_packed() => {
                 SCRATCH.with_borrow_mut(|scratch| crate::x86::columns(isa, w, x, columns, scratch));
             }
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => crate::arm::columns(isa, w, x, columns),
             _ => portable_columns(w, x, columns),
         }
     });
@@ -135,6 +137,8 @@ pub fn low_rank_add(pool: &ThreadPool, x: &[f32], rows: usize, a: &[f32], b: &[f
         }
         #[cfg(target_arch = "x86_64")]
         _ => crate::x86::columns_f32(isa, a, n_in, x, columns),
+        #[cfg(target_arch = "aarch64")]
+        _ => crate::arm::columns_f32(isa, a, n_in, x, columns),
     });
     crate::ops::scale(&mut low, scale);
     pool.for_each_panel(&mut [(n_out, out)], panel::ROWS, &|_, columns| {
