@@ -33,6 +33,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         ],
     ),
     ("lorekit-ffi", &["lorekit-answer"]),
+    ("lorekit-bindgen", &[]),
+    ("lorekit-fixtures", &["lorekit-cancel", "lorekit-model", "lorekit-store", "lorekit-testkit"]),
     ("xtask", &[]),
 ];
 
@@ -45,7 +47,7 @@ const HOMES: &[(&str, &[&str])] = &[
     ("candle-nn", &["lorekit-model"]),
     ("tokenizers", &["lorekit-model"]),
     ("minijinja", &["lorekit-model"]),
-    ("uniffi", &["lorekit-ffi"]),
+    ("uniffi", &["lorekit-ffi", "lorekit-bindgen"]),
     ("ureq", &["lorekit-cli"]),
     ("clap", &["lorekit-cli"]),
     ("pdf-extract", &["lorekit-ingest"]),
