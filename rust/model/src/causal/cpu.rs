@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use lorekit_kernels::{
-    Activations, KvLayer, KvType, Matrix, RopeTable, ThreadPool, add_assign, attend, gelu_tanh_mul, low_rank_add,
-    matmul, matmul_group, rms_norm, scale, silu_mul,
+    Activations, KvLayer, Matrix, RopeTable, ThreadPool, add_assign, attend, gelu_tanh_mul, low_rank_add, matmul,
+    matmul_group, rms_norm, scale, silu_mul,
 };
 
 use super::backend::{Piece, Wanted};
@@ -61,7 +61,7 @@ impl CpuState {
         let room = |width: usize| vec![0.0f32; piece * width];
         let key_norm = if d.head_norms { d.kv_dim() } else { 0 };
         Self {
-            cache: (0..d.n_layers).map(|_| KvLayer::new(d.n_kv_heads, d.head_dim, capacity, KvType::F16)).collect(),
+            cache: (0..d.n_layers).map(|_| KvLayer::new(d.n_kv_heads, d.head_dim, capacity, model.kv_type())).collect(),
             rope: table(d.rope, model.weights().rope_factors.as_deref()),
             local_rope: local.then(|| table(d.local_rope, None)),
             buffers: Buffers {

@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use lorekit_kernels::{Format, ThreadPool};
+use lorekit_kernels::{Format, KvType, ThreadPool};
 
 use super::description::Description;
 use super::portable::PortableModel;
@@ -33,6 +33,9 @@ pub struct LoadOptions {
     /// Tokens computed between two looks at the cancel token; a larger piece is somewhat faster, takes memory (tens of
     /// kilobytes for each token) and answers a cancellation later. At least 1.
     pub prefill_piece: usize,
+    /// How sessions store keys and values. 8 bits take a little more than half of the memory and are less exact; only
+    /// for [`BackendChoice::Cpu`].
+    pub kv_type: KvType,
     /// A folder for the side file: the matrices once more in the layout that our kernels read fastest, about as large
     /// as the model, made at the first opening (some seconds) and mapped from then on. Without one, or where it cannot
     /// be written, the weights are read from the model file itself, which gives the same bits more slowly.
@@ -42,7 +45,7 @@ pub struct LoadOptions {
 impl Default for LoadOptions {
     /// One thread, our kernels, pieces of 256 tokens, no side file.
     fn default() -> Self {
-        Self { threads: 1, backend: BackendChoice::Cpu, prefill_piece: 256, side_folder: None }
+        Self { threads: 1, backend: BackendChoice::Cpu, prefill_piece: 256, kv_type: KvType::F16, side_folder: None }
     }
 }
 
@@ -77,6 +80,7 @@ pub struct LanguageModel {
     pool: ThreadPool,
     portable: Option<PortableModel>,
     prefill_piece: usize,
+    kv_type: KvType,
     identity: [u8; 32],
 }
 
@@ -114,7 +118,8 @@ impl LanguageModel {
         let identity = identity(&gguf, &description);
         let prefill_piece = options.prefill_piece;
         let pool = ThreadPool::new(threads);
-        Ok(Arc::new(Self { gguf, description, weights, pool, portable, prefill_piece, identity }))
+        let kv_type = options.kv_type;
+        Ok(Arc::new(Self { gguf, description, weights, pool, portable, prefill_piece, kv_type, identity }))
     }
 
     /// What the network is.
@@ -197,7 +202,16 @@ impl LanguageModel {
 
     /// Caches of different compute paths do not mix.
     pub(crate) fn backend_tag(&self) -> u8 {
-        u8::from(self.portable.is_some())
+        match (&self.portable, self.kv_type) {
+            (Some(_), _) => 1,
+            (None, KvType::F16) => 0,
+            (None, KvType::Q8) => 2,
+        }
+    }
+
+    /// How sessions store keys and values.
+    pub(crate) fn kv_type(&self) -> KvType {
+        self.kv_type
     }
 }
 

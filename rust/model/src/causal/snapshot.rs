@@ -3,7 +3,7 @@
 use crate::{Error, Result};
 
 /// Raised whenever the meaning of the cached bytes changes: their layout, or what the kernels compute.
-pub(crate) const CACHE_VERSION: u32 = 1;
+pub(crate) const CACHE_VERSION: u32 = 2;
 
 const MAGIC: [u8; 4] = *b"LKKV";
 const HEADER: usize = 4 + 4 + 1 + 32 + 32 + 4 + 4;
