@@ -44,11 +44,7 @@ pub(crate) fn matmul_on(isa: Isa, pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &m
         let w = weights[job];
         match isa {
             #[cfg(target_arch = "x86_64")]
-            Isa::Avx512Vnni if w.is_packed() || fits(w) => {
-                SCRATCH.with_borrow_mut(|scratch| crate::x86::columns(isa, w, x, columns, scratch));
-            }
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2 | Isa::AvxVnni if fits(w) && !w.is_packed() => {
+            Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni if w.is_packed() || fits(w) => {
                 SCRATCH.with_borrow_mut(|scratch| crate::x86::columns(isa, w, x, columns, scratch));
             }
             #[cfg(target_arch = "aarch64")]

@@ -5,6 +5,7 @@
 //! magnitudes with activations that carry its signs, and `128 * 127 * 2` fits.
 
 use crate::blocks::{self, Scales};
+use crate::packed::{LINE, Planes, TILE_ROWS};
 use crate::panel::Panel;
 use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
@@ -13,6 +14,8 @@ use std::ops::Range;
 
 /// Up to this many activation rows read the compact bits; more unpack a panel.
 const FEW: usize = 3;
+/// The same for packed weights, which need no transposing.
+const FEW_PACKED: usize = 8;
 /// Activation rows of a register tile.
 const MOST: usize = 4;
 
@@ -63,6 +66,13 @@ trait Decode {
     const SIGNED: bool = false;
     /// Sums of two products that fit into 16 bits together.
     const PAIRS: usize;
+    /// How packed values are stored.
+    const PLANES: Planes = match Self::FORMAT.planes() {
+        Some(planes) => planes,
+        None => panic!("float formats are not packed"),
+    };
+    /// Lines of 32 packed columns.
+    const LINES: usize = (Self::PLANES.low + Self::PLANES.high) as usize;
     /// Columns `32 c ..` of a block as bytes.
     unsafe fn quants(block: *const u8, c: usize) -> __m256i;
 }
@@ -206,7 +216,24 @@ unsafe fn few_or_many<D: Decode, const VNNI: bool>(
     }
     // SAFETY: the caller's promise of features.
     unsafe {
-        if x.rows() <= FEW {
+        if w.is_packed() && x.rows() <= FEW_PACKED {
+            assert!(range.start.is_multiple_of(TILE_ROWS), "a task begins with a tile");
+            for half in range.start / 8..range.end.div_ceil(8) {
+                let mut m = 0;
+                while m < x.rows() {
+                    let rows = if m + MOST <= x.rows() { MOST } else { 1 };
+                    match (VNNI, rows) {
+                        (true, 1) => packed_vnni::<D, 1>(w, half, x, m, &mut columns),
+                        (true, _) => packed_vnni::<D, MOST>(w, half, x, m, &mut columns),
+                        (false, 1) => packed_plain::<D, 1>(w, half, x, m, &mut columns),
+                        (false, _) => packed_plain::<D, MOST>(w, half, x, m, &mut columns),
+                    }
+                    m += rows;
+                }
+            }
+            return;
+        }
+        if !w.is_packed() && x.rows() <= FEW {
             for start in range.clone().step_by(8) {
                 let rows = start..range.end.min(start + 8);
                 for m in 0..x.rows() {
@@ -219,7 +246,11 @@ unsafe fn few_or_many<D: Decode, const VNNI: bool>(
             }
             return;
         }
-        unpack::<D>(w, range.clone(), scratch);
+        if w.is_packed() {
+            unpack_packed::<D>(w, range.clone(), scratch);
+        } else {
+            unpack::<D>(w, range.clone(), scratch);
+        }
         let mut m = 0;
         while m < x.rows() {
             let rows = if m + MOST <= x.rows() { MOST } else { 1 };
@@ -246,6 +277,30 @@ fn few_vnni<D: Decode>(w: Matrix<'_>, rows: Range<usize>, x: &Activations, m: us
 fn few_plain<D: Decode>(w: Matrix<'_>, rows: Range<usize>, x: &Activations, m: usize, columns: &mut Columns<'_>) {
     // SAFETY: this function has the features.
     unsafe { few::<D, false>(w, rows, x, m, columns) }
+}
+
+#[target_feature(enable = "avx2,fma,f16c,avxvnni")]
+fn packed_vnni<D: Decode, const M: usize>(
+    w: Matrix<'_>,
+    half: usize,
+    x: &Activations,
+    m: usize,
+    columns: &mut Columns<'_>,
+) {
+    // SAFETY: this function has the features.
+    unsafe { packed::<D, true, M>(w, half, x, m, columns) }
+}
+
+#[target_feature(enable = "avx2,fma,f16c")]
+fn packed_plain<D: Decode, const M: usize>(
+    w: Matrix<'_>,
+    half: usize,
+    x: &Activations,
+    m: usize,
+    columns: &mut Columns<'_>,
+) {
+    // SAFETY: this function has the features.
+    unsafe { packed::<D, false, M>(w, half, x, m, columns) }
 }
 
 #[target_feature(enable = "avx2,fma,f16c,avxvnni")]
@@ -438,6 +493,188 @@ unsafe fn transpose(q: [__m256i; 8]) -> [__m256i; 8] {
     }
 }
 
+/// The sums over the first and the second 16 of 32 columns: `M` activation rows, `stride` bytes apart, by 8 weight rows
+/// whose column group `i` is `q(i)`.
+#[inline(always)]
+unsafe fn dots<D: Decode, const VNNI: bool, const M: usize>(
+    q: impl Fn(usize) -> __m256i,
+    values: *const i8,
+    stride: usize,
+) -> [[__m256i; 2]; M] {
+    // SAFETY: the caller's promise of features and of 32 activations in each row.
+    unsafe {
+        let mut dots = [[_mm256_setzero_si256(); 2]; M];
+        for half in 0..2 {
+            let mut i = half * 4;
+            while i < half * 4 + 4 {
+                let mut words = [_mm256_setzero_si256(); M];
+                for step in 0..D::PAIRS {
+                    let signed = q(i + step);
+                    let w = if D::SIGNED { _mm256_abs_epi8(signed) } else { signed };
+                    for r in 0..M {
+                        let from = values.add(r * stride + (i + step) * 4).cast::<i32>();
+                        let four = _mm256_set1_epi32(from.read_unaligned());
+                        let four = if D::SIGNED { _mm256_sign_epi8(four, signed) } else { four };
+                        if VNNI {
+                            dots[r][half] = _mm256_dpbusd_avx_epi32(dots[r][half], w, four);
+                        } else {
+                            words[r] = _mm256_add_epi16(words[r], _mm256_maddubs_epi16(w, four));
+                        }
+                    }
+                }
+                if !VNNI {
+                    for r in 0..M {
+                        let pairs = _mm256_madd_epi16(words[r], _mm256_set1_epi16(1));
+                        dots[r][half] = _mm256_add_epi32(dots[r][half], pairs);
+                    }
+                }
+                i += D::PAIRS;
+            }
+        }
+        dots
+    }
+}
+
+/// The values of column group `g` of 8 rows, from the packed lines of 32 columns: as [`Decode::quants`] gives them.
+#[inline(always)]
+unsafe fn group<D: Decode>(lines: *const u8, g: usize) -> __m256i {
+    let Planes { low, high, .. } = D::PLANES;
+    // SAFETY: the caller's promise of features; half of each of `D::LINES` lines can be read.
+    unsafe {
+        let line = |i: usize| _mm256_loadu_si256(lines.add(i * LINE).cast());
+        // Bits that cross into a neighbour byte are cut by the masks.
+        let moved = |line: __m256i, from: u32, to: u32| {
+            if from >= to {
+                _mm256_srl_epi16(line, _mm_cvtsi32_si128((from - to) as i32))
+            } else {
+                _mm256_sll_epi16(line, _mm_cvtsi32_si128((to - from) as i32))
+            }
+        };
+        if low == 8 {
+            // Packed with 128 added; these kernels take them signed.
+            return _mm256_xor_si256(line(g), _mm256_set1_epi8(-128));
+        }
+        let n = low as usize;
+        let bits = moved(line(g % n), (g / n) as u32 * low, 0);
+        let bits = _mm256_and_si256(bits, _mm256_set1_epi8((1 << low) - 1));
+        if high == 0 {
+            return bits;
+        }
+        let h = high as usize;
+        let top = moved(line(n + g % h), (g / h) as u32 * high, low);
+        let mask = _mm256_set1_epi8((((1 << high) - 1) << low) as i8);
+        _mm256_or_si256(bits, _mm256_and_si256(top, mask))
+    }
+}
+
+/// The scales and minima of 32 columns of 8 packed rows: `scales` is where those of the tile begin, plus 2 bytes for
+/// each row before, `before` those rows.
+#[inline(always)]
+unsafe fn packed_scales<D: Decode>(scales: *const u8, before: usize, chunk: usize) -> [[__m256; 2]; 2] {
+    let format = D::FORMAT;
+    let head = if format.has_min() { 64 } else { 32 };
+    // SAFETY: the caller's promise of features, and the layout in `packed.rs`.
+    unsafe {
+        let f16s = |at: *const u8| _mm256_cvtph_ps(_mm_loadu_si128(at.add(2 * before).cast()));
+        let zero = _mm256_setzero_ps();
+        if format.block_len() == 32 {
+            let at = scales.add(chunk * head);
+            return [[f16s(at); 2], [if format.has_min() { f16s(at.add(32)) } else { zero }; 2]];
+        }
+        let block = scales.add(chunk / 8 * (head + 256));
+        let d = f16s(block);
+        let bytes = block.add(head + chunk % 8 * 32 + before);
+        let both = [_mm_loadl_epi64(bytes.cast()), _mm_loadl_epi64(bytes.add(16).cast())];
+        let times = |d: __m256, integers: __m256i| _mm256_mul_ps(d, _mm256_cvtepi32_ps(integers));
+        let minus = |v: __m256| _mm256_xor_ps(v, _mm256_set1_ps(-0.0));
+        match format {
+            Format::Q4K | Format::Q5K => {
+                let min = minus(times(f16s(block.add(32)), _mm256_cvtepu8_epi32(both[1])));
+                [[times(d, _mm256_cvtepu8_epi32(both[0])); 2], [min; 2]]
+            }
+            Format::Q2K => {
+                let dmin = f16s(block.add(32));
+                let both = both.map(|b| _mm256_cvtepu8_epi32(b));
+                [
+                    both.map(|b| times(d, _mm256_and_si256(b, _mm256_set1_epi32(15)))),
+                    both.map(|b| minus(times(dmin, _mm256_srli_epi32::<4>(b)))),
+                ]
+            }
+            _ => [both.map(|b| times(d, _mm256_cvtepi8_epi32(b))), [zero; 2]],
+        }
+    }
+}
+
+/// `M` activation rows from `m` times 8 packed rows, half a tile, from the stored bits.
+#[inline(always)]
+unsafe fn packed<D: Decode, const VNNI: bool, const M: usize>(
+    w: Matrix<'_>,
+    half: usize,
+    x: &Activations,
+    m: usize,
+    columns: &mut Columns<'_>,
+) {
+    let chunks = x.cols() / 32;
+    let (layout, tile) = w.tile(half / 2);
+    let before = half % 2 * 8;
+    assert!(tile.len() == layout.tile_bytes && layout.quant_bytes == chunks * D::LINES * LINE && m + M <= x.rows());
+    // SAFETY: the tile has the quants and scales of `chunks` chunks, activations have rows `m .. m + M`; a prefetch
+    // may point anywhere; the caller's promise of features.
+    unsafe {
+        let values = x.q.as_ptr().add(m * x.cols());
+        let mut acc = [_mm256_setzero_ps(); M];
+        for chunk in 0..chunks {
+            let lines = tile.as_ptr().add(chunk * D::LINES * LINE + before * 4);
+            if before == 0 {
+                for line in 0..D::LINES {
+                    _mm_prefetch::<_MM_HINT_T0>(lines.wrapping_add(4096 + line * LINE).cast());
+                }
+            }
+            let dots = dots::<D, VNNI, M>(|g| group::<D>(lines, g), values.add(chunk * 32), x.cols());
+            let [scale, min] = packed_scales::<D>(tile.as_ptr().add(layout.quant_bytes), before, chunk);
+            for (r, acc) in acc.iter_mut().enumerate() {
+                *acc = accumulate::<D>(*acc, dots[r], scale, min, x, (m + r) * chunks + chunk);
+            }
+        }
+        let start = half * 8 - columns.range().start;
+        for (r, acc) in acc.into_iter().enumerate() {
+            let out = columns.row_mut(m + r);
+            let end = out.len().min(start + 8);
+            store(&mut out[start..end], acc);
+        }
+    }
+}
+
+/// Unpacks packed rows into a panel in tiles of 8; see [`Panel`].
+#[target_feature(enable = "avx2,fma,f16c")]
+fn unpack_packed<D: Decode>(w: Matrix<'_>, range: Range<usize>, panel: &mut Panel) {
+    let groups = if D::FORMAT.has_groups_of_16() { 2 } else { 1 };
+    let chunks = w.cols() / 32;
+    panel.resize(chunks, groups);
+    for t in 0..range.len().div_ceil(8) {
+        let half = range.start / 8 + t;
+        let (layout, tile) = w.tile(half / 2);
+        let before = half % 2 * 8;
+        assert!(tile.len() == layout.tile_bytes && layout.quant_bytes == chunks * D::LINES * LINE);
+        for chunk in 0..chunks {
+            let at = chunk * 4 + t;
+            // SAFETY: the tile has the quants and scales of `chunks` chunks; the panel has room for 4 tiles of them.
+            unsafe {
+                let lines = tile.as_ptr().add(chunk * D::LINES * LINE + before * 4);
+                let to = panel.q.as_mut_ptr().cast::<__m256i>().add(at * 8);
+                for g in 0..8 {
+                    _mm256_storeu_si256(to.add(g), group::<D>(lines, g));
+                }
+                let [scale, min] = packed_scales::<D>(tile.as_ptr().add(layout.quant_bytes), before, chunk);
+                for g in 0..groups {
+                    _mm256_storeu_ps(panel.scale.as_mut_ptr().cast::<f32>().add((at * groups + g) * 8), scale[g]);
+                    _mm256_storeu_ps(panel.min.as_mut_ptr().cast::<f32>().add((at * groups + g) * 8), min[g]);
+                }
+            }
+        }
+    }
+}
+
 /// `M` activation rows from `m` times tile `t` of a panel.
 #[inline(always)]
 unsafe fn tile<D: Decode, const VNNI: bool, const M: usize>(
@@ -459,34 +696,8 @@ unsafe fn tile<D: Decode, const VNNI: bool, const M: usize>(
         for chunk in 0..chunks {
             let at = chunk * 4 + t;
             let q = panel.q.as_ptr().cast::<__m256i>().add(at * 8);
-            let mut dots = [[_mm256_setzero_si256(); 2]; M];
-            for half in 0..2 {
-                let mut i = half * 4;
-                while i < half * 4 + 4 {
-                    let mut words = [_mm256_setzero_si256(); M];
-                    for step in 0..D::PAIRS {
-                        let signed = *q.add(i + step);
-                        let w = if D::SIGNED { _mm256_abs_epi8(signed) } else { signed };
-                        for r in 0..M {
-                            let from = values.add(r * x.cols() + chunk * 32 + (i + step) * 4).cast::<i32>();
-                            let four = _mm256_set1_epi32(from.read_unaligned());
-                            let four = if D::SIGNED { _mm256_sign_epi8(four, signed) } else { four };
-                            if VNNI {
-                                dots[r][half] = _mm256_dpbusd_avx_epi32(dots[r][half], w, four);
-                            } else {
-                                words[r] = _mm256_add_epi16(words[r], _mm256_maddubs_epi16(w, four));
-                            }
-                        }
-                    }
-                    if !VNNI {
-                        for r in 0..M {
-                            let pairs = _mm256_madd_epi16(words[r], _mm256_set1_epi16(1));
-                            dots[r][half] = _mm256_add_epi32(dots[r][half], pairs);
-                        }
-                    }
-                    i += D::PAIRS;
-                }
-            }
+            let values = values.add(chunk * 32);
+            let dots = dots::<D, VNNI, M>(|i| *q.add(i), values, x.cols());
             let mut scale = [_mm256_setzero_ps(); 2];
             let mut min = scale;
             for g in 0..groups {
