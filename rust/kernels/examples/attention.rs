@@ -65,7 +65,7 @@ fn main() {
                 let mut table = RopeTable::new(head_dim, 10_000.0, 1.0, None);
                 table.ensure(rows);
                 for style in [RopeStyle::Neox, RopeStyle::Interleaved] {
-                    let (wall, cpu) = measure(|| table.apply(style, &mut q, n_heads, head_dim, 0));
+                    let (wall, cpu) = measure(|| table.apply(&pool, style, &mut q, n_heads, head_dim, 0));
                     println!(
                         "{{\"what\":\"rope {style:?}\",\"model\":\"{model}\",\"rows\":{rows},\"wall_us\":{wall:.1},\"cpu_us\":{cpu:.1}}}"
                     );

@@ -1,7 +1,7 @@
 //! CPU kernels for inference on GGUF weights: quantized matrix products, attention, norms, rotary positions.
 //!
 //! Read in this order: [`Format`] and [`Matrix`] say what a weight is; [`Activations`] is the other operand;
-//! [`matmul`] multiplies them on a [`ThreadPool`]; [`KvLayer`] and [`attend`] are attention over a stored f16 cache;
+//! [`matmul`] multiplies them on a [`ThreadPool`]; [`KvLayer`] and [`attend`] are attention over a cache in f16 or 8 bits;
 //! the rest are the small operations between them.
 //!
 //! # The order of floating point

@@ -1,5 +1,11 @@
 //! Rotary position embedding (Su et al. 2021, RoFormer), from one table of sines and cosines.
 
+use crate::ThreadPool;
+use crate::dispatch::{Isa, Kernel};
+
+/// Values one task rotates.
+const TASK: usize = 16 * 1024;
+
 /// Which values of a head form the pairs that are rotated.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RopeStyle {
@@ -75,32 +81,122 @@ impl RopeTable {
     ///
     /// # Panics
     /// If `x` is no whole number of rows, a head is smaller than the rotation, or a position is not in the table.
-    pub fn apply(&self, style: RopeStyle, x: &mut [f32], n_heads: usize, head_dim: usize, first_position: usize) {
+    pub fn apply(
+        &self,
+        pool: &ThreadPool,
+        style: RopeStyle,
+        x: &mut [f32],
+        n_heads: usize,
+        head_dim: usize,
+        first_position: usize,
+    ) {
+        self.apply_on(Isa::detected(), pool, style, x, n_heads, head_dim, first_position);
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    fn apply_on(
+        &self,
+        isa: Isa,
+        pool: &ThreadPool,
+        style: RopeStyle,
+        x: &mut [f32],
+        n_heads: usize,
+        head_dim: usize,
+        first_position: usize,
+    ) {
         let width = n_heads * head_dim;
         assert!(width > 0 && x.len().is_multiple_of(width), "{} values in rows of {width}", x.len());
         assert!(self.rotary_dim() <= head_dim, "a rotation of {} values in heads of {head_dim}", self.rotary_dim());
         let rows = x.len() / width;
         assert!(first_position + rows <= self.n_positions, "positions beyond the table's {}", self.n_positions);
         let pairs = self.frequencies.len();
-        for (row, x) in x.chunks_exact_mut(width).enumerate() {
-            let at = (first_position + row) * pairs;
-            let (cos, sin) = (&self.cos[at..at + pairs], &self.sin[at..at + pairs]);
-            for head in x.chunks_exact_mut(head_dim) {
-                match style {
-                    RopeStyle::Neox => {
-                        let (first, second) = head[..2 * pairs].split_at_mut(pairs);
-                        for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
-                            (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
-                        }
-                    }
-                    RopeStyle::Interleaved => {
-                        for (([a, b], cos), sin) in
-                            head[..2 * pairs].as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin)
-                        {
-                            (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
-                        }
+        let rows_per_task = (TASK / width).max(1);
+        pool.for_each_chunk(x, rows_per_task * width, &|task, x| {
+            for (row, x) in x.chunks_exact_mut(width).enumerate() {
+                let at = (first_position + task * rows_per_task + row) * pairs;
+                isa.compiled(Rotate {
+                    style,
+                    x,
+                    head_dim,
+                    cos: &self.cos[at..at + pairs],
+                    sin: &self.sin[at..at + pairs],
+                });
+            }
+        });
+    }
+}
+
+/// Rotates the heads of one row.
+struct Rotate<'a> {
+    style: RopeStyle,
+    x: &'a mut [f32],
+    head_dim: usize,
+    cos: &'a [f32],
+    sin: &'a [f32],
+}
+
+impl Kernel for Rotate<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { style, x, head_dim, cos, sin } = self;
+        let pairs = cos.len();
+        for head in x.chunks_exact_mut(head_dim) {
+            match style {
+                RopeStyle::Neox => {
+                    let (first, second) = head[..2 * pairs].split_at_mut(pairs);
+                    for (((a, b), cos), sin) in first.iter_mut().zip(second).zip(cos).zip(sin) {
+                        (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
                     }
                 }
+                RopeStyle::Interleaved => {
+                    for (([a, b], cos), sin) in head[..2 * pairs].as_chunks_mut::<2>().0.iter_mut().zip(cos).zip(sin) {
+                        (*a, *b) = (*a * cos - *b * sin, *a * sin + *b * cos);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_turn_by_their_positions_with_the_same_bits_everywhere() {
+        let (n_heads, head_dim) = (3, 40);
+        let mut table = RopeTable::new(32, 10_000.0, 1.0, None);
+        table.ensure(700);
+        let x: Vec<f32> = (0..600 * n_heads * head_dim).map(|i| ((i * 37) % 101) as f32 / 50.0 - 1.0).collect();
+        let (one, several) = (ThreadPool::new(1), ThreadPool::new(3));
+        for style in [RopeStyle::Neox, RopeStyle::Interleaved] {
+            let mut expected = x.clone();
+            table.apply_on(Isa::Portable, &one, style, &mut expected, n_heads, head_dim, 90);
+            let whole = &x;
+            for (i, (found, x)) in expected.iter().zip(whole).enumerate() {
+                let (position, d) = (90 + i / (n_heads * head_dim), i % head_dim);
+                let (pair, partner) = match style {
+                    RopeStyle::Neox => (d % 16, if d < 16 { i + 16 } else { i.wrapping_sub(16) }),
+                    RopeStyle::Interleaved => (d / 2, i ^ 1),
+                };
+                let angle = position as f64 * 10_000f64.powf(-2.0 * pair as f64 / 32.0);
+                let first = if style == RopeStyle::Neox { d < 16 } else { d % 2 == 0 };
+                let turned = match (d < 32, first) {
+                    (false, _) => f64::from(*x),
+                    (_, true) => f64::from(*x) * angle.cos() - f64::from(whole[partner]) * angle.sin(),
+                    (_, false) => f64::from(whole[partner]) * angle.sin() + f64::from(*x) * angle.cos(),
+                };
+                // Three roundings of values below 2.
+                assert!((turned - f64::from(*found)).abs() < 5e-7, "{i}: {turned} {found}");
+            }
+            for isa in Isa::supported() {
+                let mut found = x.clone();
+                table.apply_on(isa, &several, style, &mut found, n_heads, head_dim, 90);
+                assert!(found.iter().zip(&expected).all(|(a, b)| a.to_bits() == b.to_bits()));
+                let mut row = x[5 * n_heads * head_dim..6 * n_heads * head_dim].to_vec();
+                table.apply_on(isa, &one, style, &mut row, n_heads, head_dim, 95);
+                assert_eq!(row, expected[5 * n_heads * head_dim..6 * n_heads * head_dim]);
             }
         }
     }

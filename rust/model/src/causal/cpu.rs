@@ -53,9 +53,7 @@ impl CpuState {
     pub(crate) fn new(model: &LanguageModel, capacity: usize, piece: usize) -> Self {
         let d = model.description();
         let table = |rope: super::description::Rope, factors: Option<&[f32]>| {
-            let mut table = RopeTable::new(d.rotary_dim, rope.theta, rope.position_scale, factors);
-            table.ensure(capacity);
-            table
+            RopeTable::new(d.rotary_dim, rope.theta, rope.position_scale, factors)
         };
         let local = d.local_layers.iter().any(|local| *local);
         let room = |width: usize| vec![0.0f32; piece * width];
@@ -85,6 +83,9 @@ impl CpuState {
         let d = model.description();
         let pass = Pass { model, d, pool: model.pool(), adapters: piece.adapters };
         let rows = piece.tokens.len();
+        for rope in self.local_rope.iter_mut().chain([&mut self.rope]) {
+            rope.ensure(piece.first_position + rows);
+        }
         self.embed(&pass, piece.tokens);
         for (index, layer) in model.weights().layers.iter().enumerate() {
             // Behind the last layer's keys and values only the positions that need logits are computed.
@@ -209,7 +210,7 @@ impl Buffers {
             rms_norm(pool, k, weight, d.norm_eps, to);
             k = to;
         }
-        place.rope.apply(d.rope_style, k, d.n_kv_heads, d.head_dim, first_position);
+        place.rope.apply(pool, d.rope_style, k, d.n_kv_heads, d.head_dim, first_position);
         cache.write(pool, first_position, k, v);
         if kept == 0 {
             return;
@@ -222,7 +223,7 @@ impl Buffers {
             rms_norm(pool, q, weight, d.norm_eps, heads);
             q.copy_from_slice(heads);
         }
-        place.rope.apply(d.rope_style, q, d.n_heads, d.head_dim, first_kept);
+        place.rope.apply(pool, d.rope_style, q, d.n_heads, d.head_dim, first_kept);
         attend(pool, q, d.n_heads, cache, first_kept, place.window, d.attention_scale, heads);
 
         let branch = &mut branch[..kept * d.hidden];

@@ -193,8 +193,8 @@ impl Gemma {
             let at_q = range.start * q_width..range.end * q_width;
             let at_kv = range.start * kv_width..range.end * kv_width;
             let (q, k, v) = (&mut q[at_q.clone()], &mut k[at_kv.clone()], &v[at_kv]);
-            rope.apply(RopeStyle::Neox, q, heads, head_dim, 0);
-            rope.apply(RopeStyle::Neox, k, kv_heads, head_dim, 0);
+            rope.apply(pool, RopeStyle::Neox, q, heads, head_dim, 0);
+            rope.apply(pool, RopeStyle::Neox, k, kv_heads, head_dim, 0);
             attend_full(pool, q, k, v, range.len(), heads, kv_heads, head_dim, reach, scale, &mut mixed[at_q]);
         }
         ws.acts.set(pool, mixed, q_width);
