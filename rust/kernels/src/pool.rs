@@ -83,6 +83,14 @@ impl ThreadPool {
     ///
     /// Zero counts as one. Where the system refuses a thread the pool is smaller.
     pub fn new(n_threads: usize) -> Self {
+        Self::with_setup(n_threads, |_| {})
+    }
+
+    /// As [`new`](Self::new); each thread it starts first calls `setup` with its number, from 1. There the caller can
+    /// bind it to a processor of [`performance_cores`](crate::performance_cores) or lower its priority, in the way the
+    /// system has for that. The calling thread, number 0, is the caller's own to bind.
+    pub fn with_setup(n_threads: usize, setup: impl Fn(usize) + Send + Sync + 'static) -> Self {
+        let setup = Arc::new(setup);
         let shared = Arc::new(Shared {
             state: AtomicU64::new(0),
             next: AtomicUsize::new(0),
@@ -97,7 +105,13 @@ impl ThreadPool {
             .map_while(|i| {
                 let shared = Arc::clone(&shared);
                 let builder = thread::Builder::new().name(format!("lorekit-kernel-{i}"));
-                builder.spawn(move || work(&shared)).ok()
+                let setup = Arc::clone(&setup);
+                let life = move || {
+                    setup(i);
+                    drop(setup);
+                    work(&shared);
+                };
+                builder.spawn(life).ok()
             })
             .collect();
         Self { shared, workers, turn: Mutex::new(()) }
@@ -391,6 +405,32 @@ mod tests {
             }
         });
         assert_eq!(sum.into_inner(), 3 * 200 * 28);
+    }
+
+    #[test]
+    fn every_started_thread_is_set_up_once_with_its_number() {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let pool = ThreadPool::with_setup(4, {
+            let seen = Arc::clone(&seen);
+            move |i| lock(&seen).push((i, thread::current().id()))
+        });
+        drop(pool);
+        let mut seen = lock(&seen).clone();
+        seen.sort_by_key(|(i, _)| *i);
+        assert_eq!(seen.iter().map(|(i, _)| *i).collect::<Vec<_>>(), [1, 2, 3]);
+        assert!(seen.iter().all(|(_, id)| *id != thread::current().id()));
+    }
+
+    #[test]
+    fn work_too_small_to_share_stays_on_its_thread() {
+        let pool = ThreadPool::new(3);
+        let here = thread::current().id();
+        alone(|| pool.run(50, &|_| assert_eq!(thread::current().id(), here)));
+        let count = AtomicUsize::new(0);
+        pool.run(5, &|_| {
+            count.fetch_add(1, Ordering::Relaxed);
+        });
+        assert_eq!(count.into_inner(), 5);
     }
 
     #[test]
