@@ -36,6 +36,18 @@ pub(crate) enum Scales {
     Large,
 }
 
+/// Where a block has f16 numbers: scales, minima, or the value itself.
+fn f16_places(format: Format) -> &'static [usize] {
+    match format {
+        Format::F16 | Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => &[0],
+        Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => &[0, 2],
+        Format::Q2K => &[80, 82],
+        Format::Q3K => &[108],
+        Format::Q6K => &[208],
+        Format::F32 | Format::BF16 => &[],
+    }
+}
+
 /// Random quants under chosen scales; `extreme` makes each byte 0x00, 0x7f, 0x80 or 0xff.
 pub(crate) fn weight(
     format: Format,
@@ -52,24 +64,16 @@ pub(crate) fn weight(
             if extreme { [0x00, 0x7f, 0x80, 0xff][(r % 4) as usize] } else { r as u8 }
         })
         .collect();
-    let places: &[usize] = match format {
-        Format::Q4_0 | Format::Q5_0 | Format::Q8_0 => &[0],
-        Format::Q4_1 | Format::Q5_1 | Format::Q4K | Format::Q5K => &[0, 2],
-        Format::Q2K => &[80, 82],
-        Format::Q3K => &[108],
-        Format::Q6K => &[208],
-        Format::F16 => &[0],
-        Format::F32 | Format::BF16 => {
-            for value in data.chunks_exact_mut(bytes) {
-                let small = random.float() * 0.1;
-                let raw = small.to_le_bytes();
-                value.copy_from_slice(&raw[4 - bytes..]);
-            }
-            return data;
+    if let Format::F32 | Format::BF16 = format {
+        for value in data.chunks_exact_mut(bytes) {
+            let small = random.float() * 0.1;
+            let raw = small.to_le_bytes();
+            value.copy_from_slice(&raw[4 - bytes..]);
         }
-    };
+        return data;
+    }
     for block in data.chunks_exact_mut(bytes) {
-        for &at in places {
+        for &at in f16_places(format) {
             let bits = random.next() as u16;
             let scale = match scales {
                 Scales::Usual => half::f16::from_f32(random.float() * 0.02).to_bits(),
@@ -138,6 +142,36 @@ fn every_instruction_set_gives_the_portable_bits() {
                         "{isa:?} {format:?} {rows} x {cols}, {m} rows, {scales:?}, packed: {}",
                         w.is_packed()
                     );
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn sums_at_their_limits_are_exact_on_every_instruction_set() {
+    let pool = ThreadPool::new(1);
+    let (rows, cols) = (33, 256);
+    for format in Format::ALL.into_iter().filter(|format| !format.is_float()) {
+        for byte in [0x00, 0x7f, 0x80, 0xff] {
+            // Every quant is the same, so that all products of a sum are the largest and of one sign.
+            let mut data = vec![byte; rows * format.row_bytes(cols).unwrap()];
+            for block in data.chunks_exact_mut(format.block_bytes()) {
+                for &at in f16_places(format) {
+                    block[at..at + 2].copy_from_slice(&half::f16::ONE.to_le_bytes());
+                }
+            }
+            let w = Matrix::new(format, rows, cols, &data).unwrap();
+            let packed = packed(w).unwrap();
+            let packed = Matrix::packed(format, rows, cols, &packed).unwrap();
+            for m in [1, 2, 3, 9] {
+                let x: Vec<f32> = (0..m * cols).map(|i| if i / cols % 2 == 0 { 1.0 } else { -1.0 }).collect();
+                let expected = product(Isa::Portable, &pool, w, &x);
+                for isa in Isa::supported() {
+                    for w in [w, packed] {
+                        let found = product(isa, &pool, w, &x);
+                        assert_eq!(bits(&expected), bits(&found), "{isa:?} {format:?} {byte:#x}, {m} rows");
+                    }
                 }
             }
         }
