@@ -14,7 +14,8 @@
 //!   output is multiplied by `1 / sum`.
 //!
 //! Kernels that read the stored form ([`Isa::reads_stored`]) share its loads among up to 12 queries, whose last
-//! positions may differ; the others get blocks widened to f32 and up to [`SHARE`] queries that see the same.
+//! positions may differ; from [`MANY_QUERIES`] on they too get blocks widened to f32, which are the same values. The
+//! others always get widened blocks, and up to [`SHARE`] queries that see the same.
 
 use crate::ThreadPool;
 #[cfg(target_arch = "aarch64")]
@@ -39,6 +40,8 @@ const MOST: usize = 16;
 const QUERIES: usize = 128;
 /// Up to this many rows, blocks rather than rows are what tasks divide.
 const FEW_ROWS: usize = 8;
+/// From so many queries on, widening a block once is cheaper than at each load.
+const MANY_QUERIES: usize = 24;
 /// From one packed query to the next, for heads of up to [`LARGEST_HEAD`]: known to the compiler, so that one register
 /// addresses all queries, and no multiple of a large power of two, so that they do not compete for places in cache.
 pub(crate) const STRIDE: usize = LARGEST_HEAD + 16;
@@ -124,8 +127,15 @@ pub fn attend_full(
 
 /// Where keys and values come from.
 trait Source: Sync {
-    /// Those of some positions of a head, which start at a block.
-    fn load<'a>(&'a self, isa: Isa, head: usize, positions: Range<usize>, room: &'a mut Room) -> [Stored<'a>; 2];
+    /// Those of some positions of a head, which start at a block; as they are stored, or widened to f32.
+    fn load<'a>(
+        &'a self,
+        isa: Isa,
+        head: usize,
+        positions: Range<usize>,
+        as_stored: bool,
+        room: &'a mut Room,
+    ) -> [Stored<'a>; 2];
 }
 
 /// Room for what a block is widened into: values, or the scales of values in 8 bits.
@@ -138,10 +148,17 @@ struct Room {
 }
 
 impl Source for KvLayer {
-    fn load<'a>(&'a self, isa: Isa, head: usize, positions: Range<usize>, room: &'a mut Room) -> [Stored<'a>; 2] {
+    fn load<'a>(
+        &'a self,
+        isa: Isa,
+        head: usize,
+        positions: Range<usize>,
+        as_stored: bool,
+        room: &'a mut Room,
+    ) -> [Stored<'a>; 2] {
         let head_dim = self.head_dim();
         let (k, v) = self.stored(isa, head, positions, &mut room.k_scales, &mut room.v_scales);
-        if isa.reads_stored(head_dim) {
+        if as_stored {
             return [k, v];
         }
         // The scales of keys lie as the keys do, 16 positions side by side.
@@ -162,16 +179,44 @@ fn widened<'a>(isa: Isa, from: Stored<'_>, head_dim: usize, side_by_side: usize,
         }
         Stored::Q8(q, scales) => {
             to.resize(q.len(), 0.0);
-            let (one, groups) = (head_dim * side_by_side, head_dim.div_ceil(GROUP) * side_by_side);
-            for ((to, q), scales) in to.chunks_exact_mut(one).zip(q.chunks_exact(one)).zip(scales.chunks_exact(groups))
-            {
-                for (i, (to, q)) in to.iter_mut().zip(q).enumerate() {
-                    *to = f32::from(*q) * scales[i / side_by_side / GROUP * side_by_side + i % side_by_side];
+            isa.compiled(Widen8 { q, scales, head_dim, side_by_side, to });
+        }
+    }
+    Stored::F32(to)
+}
+
+/// Multiplies integers with their scales.
+struct Widen8<'a> {
+    q: &'a [i8],
+    scales: &'a [f32],
+    head_dim: usize,
+    side_by_side: usize,
+    to: &'a mut [f32],
+}
+
+impl Kernel for Widen8<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run(self) {
+        let Self { q, scales, head_dim, side_by_side, to } = self;
+        let (one, groups) = (head_dim * side_by_side, head_dim.div_ceil(GROUP) * side_by_side);
+        for ((to, q), scales) in to.chunks_exact_mut(one).zip(q.chunks_exact(one)).zip(scales.chunks_exact(groups)) {
+            let parts = to.chunks_mut(GROUP * side_by_side).zip(q.chunks(GROUP * side_by_side));
+            for ((to, q), scales) in parts.zip(scales.chunks_exact(side_by_side)) {
+                if let [scale] = scales {
+                    for (to, q) in to.iter_mut().zip(q) {
+                        *to = f32::from(*q) * scale;
+                    }
+                } else {
+                    for (to, q) in to.chunks_exact_mut(side_by_side).zip(q.chunks_exact(side_by_side)) {
+                        for ((to, q), scale) in to.iter_mut().zip(q).zip(scales) {
+                            *to = f32::from(*q) * scale;
+                        }
+                    }
                 }
             }
         }
     }
-    Stored::F32(to)
 }
 
 /// Keys and values of one sequence, row after row.
@@ -183,7 +228,14 @@ struct Sequence<'a> {
 }
 
 impl Source for Sequence<'_> {
-    fn load<'a>(&'a self, _isa: Isa, head: usize, positions: Range<usize>, room: &'a mut Room) -> [Stored<'a>; 2] {
+    fn load<'a>(
+        &'a self,
+        _isa: Isa,
+        head: usize,
+        positions: Range<usize>,
+        _as_stored: bool,
+        room: &'a mut Room,
+    ) -> [Stored<'a>; 2] {
         let Self { k, v, width, head_dim } = *self;
         room.k.resize(BLOCK * head_dim, 0.0);
         room.v.resize(BLOCK * head_dim, 0.0);
@@ -442,9 +494,9 @@ fn one_block<S: Source>(
     let Scratch { room, q, scores, acc, .. } = scratch;
     grow(scores, BLOCK * MOST);
     grow(acc, head_dim * MOST);
-    let [k, v] = call.source.load(isa, head, positions, room);
-    let sight = |i: usize| visible(&seen[i / group], block);
     let n_queries = seen.len() * group;
+    let [k, v] = call.source.load(isa, head, positions, stored && n_queries < MANY_QUERIES, room);
+    let sight = |i: usize| visible(&seen[i / group], block);
     let mut i = 0;
     while i < n_queries {
         let first = sight(i);
