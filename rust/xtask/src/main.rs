@@ -2,9 +2,16 @@
 
 use std::process::ExitCode;
 
+mod aar;
 mod accept;
+mod bindings;
+mod elf;
+mod errors;
+mod jvm;
+mod kotlin;
 mod main_job;
 mod process;
+mod size;
 mod targets;
 mod test;
 
@@ -13,6 +20,13 @@ cargo xtask main-job [--small] [--offline]   models, a sample pack, three questi
 cargo xtask test [--quick]                   formatter, lints, every test; --quick leaves the models out
 cargo xtask test-arm [--all]                 kernels' tests for arm64 under emulation; --all: model and store too
 cargo xtask check-targets [TARGET…]          types of the SDK's crates for Apple's and Android's systems
+cargo xtask test-kotlin [--maven]            the Kotlin library on a JVM: API, scenarios, samples, examples
+cargo xtask kotlin-console PACK EMBEDDER MODEL QUESTION…   the console example on files of your own
+cargo xtask bindings [--check]               generate the Kotlin side of the bridge, or compare it
+cargo xtask fixtures DIR                     write the files that the scenarios of every language open
+cargo xtask check-errors                     the error cases of Rust, Kotlin and Swift are the same
+cargo xtask aar [--check-only]               the Android library; --check-only needs no NDK and is not for release
+cargo xtask size [--write]                   what the shipped library weighs; --write renews docs/size.md
 cargo xtask accept NAME [ARGS]               reproduce the figures of one area as JSON; names: main-job";
 
 fn main() -> ExitCode {
@@ -23,6 +37,13 @@ fn main() -> ExitCode {
         Some((&"test", rest)) => test::run(rest),
         Some((&"test-arm", rest)) => targets::test_arm(rest),
         Some((&"check-targets", rest)) => targets::check_targets(rest),
+        Some((&"test-kotlin", rest)) => kotlin::run(rest),
+        Some((&"kotlin-console", rest)) => kotlin::console(rest),
+        Some((&"bindings", rest)) => bindings::run(rest),
+        Some((&"fixtures", rest)) => bindings::fixtures(rest),
+        Some((&"check-errors", rest)) => errors::run(rest),
+        Some((&"aar", rest)) => aar::run(rest),
+        Some((&"size", rest)) => size::run(rest),
         Some((&"accept", rest)) => accept::run(rest),
         _ => Err(format!("usage:\n{USAGE}")),
     };

@@ -1,0 +1,90 @@
+package dev.lorekit
+
+import java.io.File
+
+/**
+ * What an engine opens.
+ *
+ * @property pack the knowledge pack, `*.lorepack`.
+ * @property embedder the embedder the pack was built with, as GGUF.
+ * @property model the language model, as GGUF; without one the engine searches but does not answer.
+ * @property adapters LoRA adapters by name; each request names one, or none.
+ * @property threads threads for inference; 0 takes the number of processors, at most 4.
+ * @property contextTokens window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
+ */
+public data class EngineConfiguration(
+    public val pack: File,
+    public val embedder: File,
+    public val model: File? = null,
+    public val adapters: Map<String, File> = emptyMap(),
+    public val threads: Int = 0,
+    public val contextTokens: Int = 0,
+)
+
+/** Which lists take part in a search. */
+public enum class SearchMode {
+    /** By meaning and by words, fused. */
+    HYBRID,
+
+    /** By meaning only: cosine similarity of embeddings. */
+    DENSE,
+
+    /** By words only: BM25. Needs no embedding of the question. */
+    LEXICAL,
+}
+
+/**
+ * How to search.
+ *
+ * @property limit how many places to return.
+ * @property mode which lists take part.
+ * @property asOf the day for which the rules are asked, `YYYY-MM-DD`; null takes today.
+ */
+public data class SearchOptions(
+    public val limit: Int = 3,
+    public val mode: SearchMode = SearchMode.HYBRID,
+    public val asOf: String? = null,
+)
+
+/** The shape of an answer. */
+public enum class AnswerFormat {
+    /** First the basis, a label and a word-for-word quote of one passage, then a short explanation. */
+    BASIS,
+
+    /** Free text, cited where it repeats a passage word for word. */
+    FREE,
+}
+
+/**
+ * One earlier question and its answer.
+ *
+ * @property question what was asked.
+ * @property answer what was answered.
+ */
+public data class Exchange(
+    public val question: String,
+    public val answer: String,
+)
+
+/**
+ * How to answer.
+ *
+ * @property search how to search; the default takes the three best places that are in force today.
+ * @property format the shape of the answer.
+ * @property maxTokens tokens of the answer at most.
+ * @property temperature randomness of the free parts; 0 always takes the likeliest token.
+ * @property seed seed for a temperature above 0; same pack, model, seed and options: same answer.
+ * @property adapter name of the adapter that decides how it is said.
+ * @property floor cosine similarity below which the question is declined; null takes the pack's own floor.
+ * @property history earlier turns of the conversation, oldest first.
+ */
+public data class AnswerOptions(
+    public val search: SearchOptions = SearchOptions(),
+    public val format: AnswerFormat = AnswerFormat.BASIS,
+    public val maxTokens: Int = 320,
+    public val temperature: Float = 0f,
+    public val seed: Long = 0,
+    public val adapter: String? = null,
+    public val floor: Float? = null,
+    public val history: List<Exchange> = emptyList(),
+)
