@@ -86,18 +86,13 @@ impl<'t> Copying<'t> {
         self.heads.iter().find(ended).map(|head| Copied { text: head.text, range: head.start..head.position })
     }
 
-    /// What must follow, when only one continuation to the end is left.
-    pub(crate) fn forced(&self) -> Option<(&'t str, Copied)> {
-        match self.heads[..] {
-            [head]
-                if self.ends[head.text].iter().filter(|end| **end > head.position && **end <= head.limit).count()
-                    == 1 =>
-            {
-                let rest = self.texts[head.text].get(head.position..head.limit)?;
-                Some((rest, Copied { text: head.text, range: head.start..head.limit }))
-            }
-            _ => None,
-        }
+    /// The text that must follow up to the next place where the copy may end, when there is no choice of it and it is
+    /// whole characters.
+    pub(crate) fn determined(&self) -> Option<&'t str> {
+        let [head] = self.heads[..] else { return None };
+        let ends = &self.ends[head.text];
+        let next = ends.get(ends.partition_point(|end| *end <= head.position))?;
+        self.texts[head.text].get(head.position..*next).filter(|_| *next <= head.limit)
     }
 }
 
@@ -209,10 +204,28 @@ mod tests {
     #[test]
     fn a_choice_is_forced_as_soon_as_one_option_is_left() {
         let mut choice = Copying::one_of(&["第一条：", "第二条："]);
-        assert!(choice.forced().is_none());
+        assert!(choice.determined().is_none());
         choice.accept("第二".as_bytes());
-        let (rest, copied) = choice.forced().unwrap();
-        assert_eq!((rest, copied.text), ("条：", 1));
+        assert_eq!(choice.determined(), Some("条："));
+        choice.accept("条：".as_bytes());
+        assert_eq!(choice.stop().unwrap().text, 1);
+        assert_eq!(choice.determined(), None);
+    }
+
+    #[test]
+    fn a_single_copy_is_determined_up_to_the_end_of_each_sentence_and_no_further() {
+        let text = "甲方应付款。乙方应交货。丙方应作证。";
+        let mut copy = Copying::sentences_of(text, 2);
+        assert_eq!(copy.determined(), None);
+        copy.accept("乙".as_bytes());
+        assert_eq!(copy.determined(), Some("方应交货。"));
+        copy.accept(&"方".as_bytes()[..1]);
+        assert_eq!(copy.determined(), None, "inside a character");
+        copy.accept(&"方".as_bytes()[1..]);
+        copy.accept("应交货。".as_bytes());
+        assert_eq!(copy.determined(), Some("丙方应作证。"));
+        copy.accept("丙方应作证。".as_bytes());
+        assert_eq!(copy.determined(), None);
     }
 
     #[test]

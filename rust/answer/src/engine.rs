@@ -9,7 +9,9 @@ use lorekit_cancel::CancelToken;
 
 use crate::stream::{EventSender, channel};
 use crate::worker::Worker;
-use crate::{AnswerOptions, AnswerStream, EngineOptions, Error, Result, RetrievedPassage, SearchOptions};
+use crate::{
+    AnswerOptions, AnswerStream, EngineOptions, Error, PassageId, Result, RetrievedPassage, SearchOptions, ThermalState,
+};
 
 /// A knowledge pack with its models, ready to search and to answer.
 ///
@@ -69,6 +71,16 @@ enum Job {
         options: Box<AnswerOptions>,
         events: EventSender,
     },
+    Care(Care),
+}
+
+/// What an app tells the engine between questions.
+enum Care {
+    MemoryWarning,
+    Background,
+    Thermal(ThermalState),
+    Invalidate(Vec<PassageId>),
+    Clear,
 }
 
 impl Engine {
@@ -136,6 +148,38 @@ impl Engine {
         Ok(stream)
     }
 
+    /// Gives back the memory of caches, as soon as a running answer is done. Later questions are answered as before,
+    /// the next one slower; what was in the cache folder stays there.
+    pub fn memory_warning(&self) {
+        self.care(Care::MemoryWarning);
+    }
+
+    /// Says how hot the device is; it holds from the next question on. See [`ThermalState`] for what follows.
+    pub fn set_thermal_state(&self, state: ThermalState) {
+        self.care(Care::Thermal(state));
+    }
+
+    /// Call it when the app leaves the foreground: what was computed is written to the cache folder, if there is one,
+    /// and its memory is given back. A running answer goes on; cancel its stream if it shall not.
+    /// Costs a few milliseconds for each megabyte, on the engine's thread; this call returns at once.
+    pub fn enter_background(&self) {
+        self.care(Care::Background);
+    }
+
+    /// Call it when the app comes back. Nothing is done ahead: the next question finds what was written.
+    pub fn enter_foreground(&self) {}
+
+    /// Forgets what was computed for these passages, in memory and on disk: they were withdrawn, or the caller may no
+    /// longer see them. Questions asked after this call do not use it.
+    pub fn invalidate(&self, passages: &[PassageId]) {
+        self.care(Care::Invalidate(passages.to_vec()));
+    }
+
+    /// Forgets everything that was computed for prompts, in memory and on disk.
+    pub fn clear_caches(&self) {
+        self.care(Care::Clear);
+    }
+
     /// Cancels everything and ends the worker; later calls give [`Error::Closed`]. Calling it again changes nothing.
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -149,6 +193,11 @@ impl Engine {
             // A panic of the worker was caught and reported to its request already.
             let _ = worker.join();
         }
+    }
+
+    fn care(&self, care: Care) {
+        // A closed engine has nothing left to care for.
+        let _ = self.submit(CancelToken::new(), Job::Care(care));
     }
 
     fn submit(&self, cancel: CancelToken, job: Job) -> Result<()> {
@@ -186,6 +235,21 @@ fn run(options: &EngineOptions, opened: &Sender<Opened>, inbox: &Receiver<Job>, 
             Job::Answer { question, options, events } => {
                 let end = guarded(|| worker.answer(&question, &options, &events));
                 events.finish(end);
+            }
+            Job::Care(care) => {
+                let done = guarded(|| {
+                    match care {
+                        Care::MemoryWarning => worker.drop_memory(false),
+                        Care::Background => worker.drop_memory(true),
+                        Care::Thermal(state) => worker.set_thermal_state(state),
+                        Care::Invalidate(passages) => worker.forget(Some(&passages)),
+                        Care::Clear => worker.forget(None),
+                    }
+                    Ok(())
+                });
+                if let Err(error) = done {
+                    log::error!("{error}");
+                }
             }
         }
         // Jobs run in order, so the first token is that of the job that just ended.

@@ -1,9 +1,10 @@
 //! What an app receives while an answer is made, and the answer itself. Plain values.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use lorekit_store::Passage;
+
+use crate::Usage;
 
 /// A passage that was found for a question.
 #[derive(Clone, Debug)]
@@ -80,25 +81,4 @@ pub enum DeclineReason {
     NothingFound,
     /// The model read the passages and said that they do not answer the question.
     NotInPassages,
-}
-
-/// What an answer took.
-#[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Usage {
-    /// Tokens of the whole prompt.
-    pub prompt_tokens: usize,
-    /// Prompt tokens that were still in the cache from the request before.
-    pub reused_tokens: usize,
-    /// Tokens of the answer.
-    pub completion_tokens: usize,
-    /// From the request to the passages.
-    pub time_to_passages: Duration,
-    /// From the request to the first piece of text; zero when there was none.
-    pub time_to_first_text: Duration,
-    /// From the request to the end.
-    pub total_time: Duration,
-    /// Prompt tokens per second, without the reused ones; zero when nothing was computed.
-    pub prefill_tokens_per_second: f64,
-    /// Answer tokens per second.
-    pub decode_tokens_per_second: f64,
 }

@@ -1,13 +1,14 @@
 //! Options of an engine and of a request: plain values with defaults.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use lorekit_retrieval::SearchOptions;
 
-use crate::AnswerFormat;
+use crate::{AnswerFormat, SnapshotCipher};
 
 /// What an engine opens.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct EngineOptions {
     /// The knowledge pack.
     pub pack: PathBuf,
@@ -21,6 +22,46 @@ pub struct EngineOptions {
     pub threads: usize,
     /// Window of prompt and answer in tokens. 0, the default, takes 4,096 or the model's own, whichever is smaller.
     pub context_tokens: usize,
+    /// Bytes of memory in which computed beginnings of prompts are kept for later questions. The default is 64 MiB:
+    /// about 5,000 tokens of a model of half a billion parameters. 0 keeps only those of the last question.
+    pub cache_memory_bytes: usize,
+    /// Folder in which they outlive the process: the fixed instructions, and passages that were asked about more than
+    /// once. A folder `prefixes` is made in it. The default is none. Like memory, it holds what passages say.
+    pub cache_folder: Option<PathBuf>,
+    /// Bytes in that folder. The default is 128 MiB.
+    pub cache_disk_bytes: u64,
+    /// Seals the files in that folder; without one they are readable by whoever can read the folder.
+    pub cache_cipher: Option<Arc<dyn SnapshotCipher>>,
+}
+
+impl Default for EngineOptions {
+    fn default() -> Self {
+        Self {
+            pack: PathBuf::new(),
+            embedder: PathBuf::new(),
+            model: None,
+            adapters: Vec::new(),
+            threads: 0,
+            context_tokens: 0,
+            cache_memory_bytes: 64 << 20,
+            cache_folder: None,
+            cache_disk_bytes: 128 << 20,
+            cache_cipher: None,
+        }
+    }
+}
+
+/// What is computed before it is known to be needed. It decides how long an answer takes, never what it says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Drafting {
+    /// Fixed parts in one pass, and guesses from the passages and from what was said, checked in one pass with it.
+    /// How far it guesses follows from how often it was right.
+    #[default]
+    Passages,
+    /// Fixed parts in one pass, no guesses.
+    FixedParts,
+    /// One pass for each token of the answer.
+    Off,
 }
 
 /// How to answer.
@@ -43,6 +84,11 @@ pub struct AnswerOptions {
     pub floor: Option<f32>,
     /// Earlier turns of the conversation, oldest first.
     pub history: Vec<Exchange>,
+    /// What is computed ahead.
+    pub drafting: Drafting,
+    /// What the caller may see, in any form that differs when the right differs, such as a hash of its labels. What
+    /// was computed for passages in one scope is not used in another. Empty, the default, is a scope like any other.
+    pub scope: Vec<u8>,
 }
 
 impl Default for AnswerOptions {
@@ -56,6 +102,8 @@ impl Default for AnswerOptions {
             adapter: None,
             floor: None,
             history: Vec::new(),
+            drafting: Drafting::default(),
+            scope: Vec::new(),
         }
     }
 }

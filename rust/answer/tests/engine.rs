@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lorekit_answer::{
-    AnswerEvent, AnswerFormat, AnswerOptions, CancelToken, DeclineReason, Engine, EngineOptions, Error, Exchange,
-    Outcome, SearchOptions,
+    AnswerEvent, AnswerFormat, AnswerOptions, CancelToken, DeclineReason, Drafting, Engine, EngineOptions, Error,
+    Exchange, Outcome, PassageId, SearchOptions, ThermalState,
 };
 use lorekit_model::embed::{Embedder, EmbedderOptions, Passage};
 use lorekit_store::{
@@ -191,6 +191,92 @@ fn the_same_request_gives_the_same_answer_whatever_the_cache_holds() {
     assert_eq!(first.text, again.text);
     ask("What does a replacement card cost?");
     assert_eq!(first.text, ask(QUESTION).text);
+}
+
+#[test]
+fn drafting_changes_the_time_and_never_the_text() {
+    let Some(set) = set("drafting_changes_the_time_and_never_the_text") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    for (question, temperature) in [(QUESTION, 0.0), ("What does a replacement card cost?", 0.8)] {
+        let ask = |drafting| {
+            let options = AnswerOptions { drafting, temperature, seed: 4, max_tokens: 120, ..AnswerOptions::default() };
+            engine.answer(question, options).unwrap().final_answer().unwrap()
+        };
+        let plain = ask(Drafting::Off);
+        assert!(plain.usage.decode_passes + 1 >= plain.usage.completion_tokens);
+        assert_eq!(plain.usage.drafted_tokens, 0);
+        for drafting in [Drafting::FixedParts, Drafting::Passages, Drafting::Passages] {
+            let drafted = ask(drafting);
+            assert_eq!((&drafted.text, drafted.citations), (&plain.text, plain.citations.clone()));
+            assert!(drafted.usage.decode_passes < plain.usage.decode_passes);
+        }
+    }
+}
+
+/// The answer's text and how many tokens of its prompt were not computed, and read from files.
+fn reused(engine: &Engine, question: &str, scope: &[u8]) -> (String, usize, usize) {
+    let options = AnswerOptions { scope: scope.to_vec(), max_tokens: 60, ..AnswerOptions::default() };
+    let answer = engine.answer(question, options).unwrap().final_answer().unwrap();
+    assert!(answer.usage.reused_tokens + answer.usage.computed_tokens() == answer.usage.prompt_tokens);
+    (answer.text, answer.usage.reused_tokens, answer.usage.loaded_tokens)
+}
+
+#[test]
+fn passages_are_reused_by_another_question_after_a_restart_and_never_after_their_withdrawal() {
+    let Some(set) = set("passages_are_reused_by_another_question_after_a_restart_and_never_after_their_withdrawal")
+    else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let options = EngineOptions { cache_folder: Some(folder.path().into()), ..set.options };
+    // One pack of four passages: three of them are found by each of these, the same three.
+    let other = "By which day can a card transaction be disputed?";
+    let engine = Engine::open(options.clone()).unwrap();
+    let (text, none, _) = reused(&engine, QUESTION, b"");
+    assert_eq!(none, 0);
+    let (expected, with_passages, from_files) = reused(&engine, other, b"");
+    assert_eq!(from_files, 0);
+    let (_, fixed, _) = reused(&engine, other, b"another scope");
+    assert!(0 < fixed && fixed < with_passages, "{fixed} of {with_passages}");
+    engine.enter_background();
+    engine.enter_foreground();
+    let (again, _, loaded) = reused(&engine, other, b"");
+    assert_eq!(again, expected);
+    assert!(fixed < loaded && loaded <= with_passages, "what was written when the app went is read again: {loaded}");
+    drop(engine);
+
+    let engine = Engine::open(options.clone()).unwrap();
+    assert_eq!(reused(&engine, other, b""), (expected.clone(), loaded, loaded));
+    engine.memory_warning();
+    assert_eq!(reused(&engine, QUESTION, b"").0, text);
+    let found = engine.search(other, SearchOptions::default(), &CancelToken::new()).unwrap();
+    let ids: Vec<PassageId> = found.iter().map(|found| found.passage.id).collect();
+    engine.invalidate(&ids);
+    assert_eq!(reused(&engine, other, b""), (expected.clone(), fixed, 0));
+    engine.clear_caches();
+    assert_eq!(reused(&engine, other, b"").1, 0);
+    engine.invalidate(&ids);
+    drop(engine);
+    let engine = Engine::open(options).unwrap();
+    assert_eq!(reused(&engine, other, b""), (expected, fixed, fixed), "of the passages nothing is left on disk");
+}
+
+#[test]
+fn a_hot_device_gets_the_same_answer_and_a_device_too_hot_the_passage_alone() {
+    let Some(set) = set("a_hot_device_gets_the_same_answer_and_a_device_too_hot_the_passage_alone") else { return };
+    let engine = Engine::open(set.options).unwrap();
+    let ask = || engine.answer(QUESTION, AnswerOptions::default()).unwrap().final_answer().unwrap();
+    let cool = ask();
+    engine.set_thermal_state(ThermalState::Serious);
+    assert_eq!(ask().text, cool.text);
+    engine.set_thermal_state(ThermalState::Critical);
+    let extract = ask();
+    assert!(extract.usage.extractive && extract.usage.completion_tokens == 0 && extract.usage.prompt_tokens == 0);
+    assert_eq!(extract.outcome, Outcome::Answered);
+    let [citation] = &extract.citations[..] else { panic!("one citation") };
+    assert_eq!(extract.text[citation.answer.clone()], extract.passages[0].passage.text[citation.quoted.clone()]);
+    engine.set_thermal_state(ThermalState::Nominal);
+    assert_eq!(ask().text, cool.text);
 }
 
 #[test]

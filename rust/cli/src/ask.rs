@@ -102,6 +102,7 @@ impl AnswerArgs {
             adapters,
             threads: self.threads,
             context_tokens: self.context,
+            ..EngineOptions::default()
         })?)
     }
 
@@ -130,6 +131,7 @@ impl AnswerArgs {
             adapter: self.adapter.as_ref().map(|_| ADAPTER.to_owned()),
             floor: self.floor,
             history,
+            ..AnswerOptions::default()
         };
         let stream = engine.answer(question, options)?;
         let style = Style::stdout();

@@ -9,6 +9,9 @@ pub trait DraftSource {
 
     /// The next token, and what it said about the last proposal.
     fn observe(&mut self, token: u32, verdict: Verdict);
+
+    /// What another row in a pass was measured to cost, in passes of one row.
+    fn row_cost(&mut self, _cost: f32) {}
 }
 
 /// Stands between texts that do not go on in each other; no token has this id.
@@ -27,6 +30,19 @@ const PROBE_EVERY: usize = 24;
 /// once, so it is far below 1.
 const ROW_COST: f32 = 0.25;
 
+/// What was learnt from guesses: how often they are right, and what they cost. It may go on from one text to the next.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Habits {
+    chance: [f32; CLASSES],
+    row_cost: f32,
+}
+
+impl Default for Habits {
+    fn default() -> Self {
+        Self { chance: PRIOR, row_cost: ROW_COST }
+    }
+}
+
 /// Drafts by looking up the last tokens in given texts and in what was said so far (Saxena, "Prompt Lookup Decoding",
 /// 2023): a grounded answer copies.
 ///
@@ -38,8 +54,7 @@ pub struct PromptLookup {
     /// The texts, a seam behind each, then what was said.
     text: Vec<u32>,
     said_from: usize,
-    chance: [f32; CLASSES],
-    row_cost: f32,
+    habits: Habits,
     /// Tokens that agreed before the last proposal, and how many of its tokens were judged.
     matched: usize,
     judged: usize,
@@ -48,19 +63,19 @@ pub struct PromptLookup {
 
 impl PromptLookup {
     /// Drafts from these texts, of which the later ones are preferred.
-    pub fn new<'t>(texts: impl IntoIterator<Item = &'t [u32]>) -> Self {
+    pub fn new<'t>(texts: impl IntoIterator<Item = &'t [u32]>, habits: Habits) -> Self {
         let mut text = Vec::new();
         for part in texts {
             text.extend_from_slice(part);
             text.push(SEAM);
         }
         let said_from = text.len();
-        Self { text, said_from, chance: PRIOR, row_cost: ROW_COST, matched: 0, judged: 0, idle: 0 }
+        Self { text, said_from, habits, matched: 0, judged: 0, idle: 0 }
     }
 
-    /// Sets what another row in a pass costs, in passes of one row. Kept within 0.02 and 1.
-    pub fn set_row_cost(&mut self, cost: f32) {
-        self.row_cost = if cost.is_nan() { ROW_COST } else { cost.clamp(0.02, 1.0) };
+    /// What was learnt so far.
+    pub fn habits(&self) -> Habits {
+        self.habits
     }
 
     /// Where the longest match goes on, and its length.
@@ -100,8 +115,8 @@ impl DraftSource for PromptLookup {
         (self.matched, self.judged) = (matched, 0);
         let mut chance = 1.0;
         let pays = |guess: &usize| {
-            chance *= self.chance[Self::class(matched + guess)];
-            chance > self.row_cost
+            chance *= self.habits.chance[Self::class(matched + guess)];
+            chance > self.habits.row_cost
         };
         let mut n = (0..limit).take_while(pays).count();
         if n == 0 {
@@ -118,13 +133,22 @@ impl DraftSource for PromptLookup {
 
     fn observe(&mut self, token: u32, verdict: Verdict) {
         let class = Self::class(self.matched + self.judged);
+        let chance = &mut self.habits.chance[class];
         match verdict {
             Verdict::Undrafted => {}
-            Verdict::Hit => self.chance[class] += LEARNING_RATE * (1.0 - self.chance[class]),
-            Verdict::Miss => self.chance[class] -= LEARNING_RATE * self.chance[class],
+            Verdict::Hit => *chance += LEARNING_RATE * (1.0 - *chance),
+            Verdict::Miss => *chance -= LEARNING_RATE * *chance,
         }
         self.judged += 1;
         self.text.push(token);
+    }
+
+    fn row_cost(&mut self, cost: f32) {
+        // One measurement says little; and nothing is free.
+        if cost.is_finite() {
+            let known = &mut self.habits.row_cost;
+            *known = (*known + LEARNING_RATE * (cost - *known)).clamp(0.02, 1.0);
+        }
     }
 }
 
@@ -140,10 +164,10 @@ mod tests {
 
     #[test]
     fn a_draft_goes_on_where_the_longest_end_of_the_text_stood_before() {
-        let mut lookup = PromptLookup::new([&[1, 2, 3, 4, 5][..], &[9, 3, 7, 7]]);
+        let mut lookup = PromptLookup::new([&[1, 2, 3, 4, 5][..], &[9, 3, 7, 7]], Habits::default());
         say(&mut lookup, &[3]);
         assert!(lookup.propose(4).is_empty(), "one token that agrees is little");
-        lookup.chance = [0.9; CLASSES];
+        lookup.habits.chance = [0.9; CLASSES];
         assert_eq!(lookup.propose(4), [7, 7], "the later text, up to its end");
         say(&mut lookup, &[2, 3]);
         assert_eq!(lookup.propose(2), [4, 5], "two tokens agree here");
@@ -154,16 +178,16 @@ mod tests {
 
     #[test]
     fn what_was_said_is_looked_up_too() {
-        let mut lookup = PromptLookup::new([]);
+        let mut lookup = PromptLookup::new([], Habits::default());
         say(&mut lookup, &[1, 2, 3, 4, 5, 6, 2, 3, 4]);
         assert_eq!(lookup.propose(2), [5, 6]);
-        assert!(PromptLookup::new([&[1, 2][..]]).propose(3).is_empty(), "nothing was said yet");
+        assert!(PromptLookup::new([&[1, 2][..]], Habits::default()).propose(3).is_empty(), "nothing was said yet");
     }
 
     #[test]
     fn drafts_end_after_misses_come_back_by_a_probe_and_grow_on_hits() {
         let texts: Vec<u32> = (0..400).collect();
-        let mut lookup = PromptLookup::new([&texts[..]]);
+        let mut lookup = PromptLookup::new([&texts[..]], Habits::default());
         say(&mut lookup, &[7, 8, 9]);
         let first = lookup.propose(8).len();
         assert!((1..8).contains(&first), "{first}");
@@ -176,7 +200,7 @@ mod tests {
         assert!(misses < 12, "{misses}");
         let quiet = (0..PROBE_EVERY * 3).filter(|_| lookup.propose(8).is_empty()).count();
         assert!((PROBE_EVERY * 3 - 3..PROBE_EVERY * 3).contains(&quiet), "{quiet} without a draft");
-        lookup.chance = PRIOR;
+        lookup.habits.chance = PRIOR;
         let mut longest = 0;
         let mut next = 10;
         for _ in 0..12 {

@@ -21,7 +21,7 @@ pub use causal::{
 };
 pub use chat::{ChatTemplate, Date, Message, Piece, RenderOptions, Role, encode_chat};
 pub use detokenize::Detokenizer;
-pub use draft::{DraftSource, PromptLookup};
+pub use draft::{DraftSource, Habits, PromptLookup};
 pub use error::{Error, Result};
 pub use generate::{FinishReason, GenerateOptions, Generator, StopOutcome, StopSequences};
 pub use gguf::{Array, Gguf, GgufWriter, Meta, Tensor, TensorInfo, TensorStream, Value};

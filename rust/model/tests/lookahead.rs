@@ -9,7 +9,7 @@ use std::sync::Arc;
 use logits_support::*;
 use lorekit_cancel::CancelToken;
 use lorekit_model::{
-    DraftSource, GenerateOptions, Generator, LanguageModel, Lookahead, LookaheadCounts, PromptLookup, Sampler,
+    DraftSource, GenerateOptions, Generator, Habits, LanguageModel, Lookahead, LookaheadCounts, PromptLookup, Sampler,
     SamplingOptions, Verdict,
 };
 use lorekit_testkit::{SplitMix64, TinyArchitecture, TinyModel};
@@ -98,7 +98,7 @@ fn any_draft_leaves_the_tokens_as_they_are() {
                 assert!(wrong > 0 || counts.passes < 20, "right drafts save passes: {counts:?}");
                 assert!(counts.confirmed <= counts.drafted);
             }
-            let mut lookup = PromptLookup::new([&prompt[..]]);
+            let mut lookup = PromptLookup::new([&prompt[..]], Habits::default());
             assert_eq!(drafted(&model, &prompt, &sampling, 40, &mut lookup).0, truth);
         }
     }
@@ -161,7 +161,7 @@ fn real_models_say_the_same_with_drafts() {
         let prompt = tokenizer.encode(text).unwrap();
         for sampling in [SamplingOptions::default(), sampled(9)] {
             let truth = plain(&model, &prompt, &sampling, 32);
-            let mut lookup = PromptLookup::new([&prompt[..]]);
+            let mut lookup = PromptLookup::new([&prompt[..]], Habits::default());
             for token in &prompt {
                 lookup.observe(*token, Verdict::Undrafted);
             }

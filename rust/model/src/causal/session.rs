@@ -45,15 +45,7 @@ impl Session {
             None => State::Cpu(Box::new(CpuState::new(&model, capacity, model.prefill_piece().min(capacity)))),
         };
         let logits = vec![0.0; model.description().vocab];
-        Ok(Self {
-            model,
-            state,
-            tokens: Vec::with_capacity(capacity),
-            capacity,
-            logits,
-            rows: 0,
-            adapters: [0; 32],
-        })
+        Ok(Self { model, state, tokens: Vec::with_capacity(capacity), capacity, logits, rows: 0, adapters: [0; 32] })
     }
 
     /// The model.
