@@ -1,0 +1,41 @@
+// swift-tools-version:6.0
+import PackageDescription
+
+// One manifest for both worlds.
+// Apple: the Rust library comes out of LoreKitFFI.xcframework, made by `cargo xtask xcframework`.
+// Linux (tests): the same header and module map as a system library; `cargo xtask test-swift` says where it lies.
+// LOREKIT_APPLE=1 lets Linux read the Apple branch: `LOREKIT_APPLE=1 swift package dump-package`.
+#if os(Linux)
+let apple = Context.environment["LOREKIT_APPLE"] == "1"
+#else
+let apple = true
+#endif
+
+let ffi: Target = apple
+    ? .binaryTarget(name: "LoreKitFFI", path: "LoreKitFFI.xcframework")
+    : .systemLibrary(name: "LoreKitFFI", path: "Sources/LoreKitFFI")
+
+// The Rust library holds C++, so it needs the C++ runtime.
+let linked: [LinkerSetting] = apple ? [.linkedLibrary("c++")] : [.linkedLibrary("lorekit_ffi")]
+
+let package = Package(
+    name: "LoreKit",
+    platforms: [.iOS(.v16), .macOS(.v13)],
+    products: [
+        .library(name: "LoreKit", targets: ["LoreKit"]),
+        .library(name: "LoreKitSampleSupport", targets: ["LoreKitSampleSupport"]),
+    ],
+    targets: [
+        ffi,
+        .target(name: "LoreKitBindings", dependencies: ["LoreKitFFI"], linkerSettings: linked),
+        .target(
+            name: "LoreKit",
+            dependencies: ["LoreKitBindings"],
+            resources: [.copy("Resources/PrivacyInfo.xcprivacy")]
+        ),
+        .target(name: "LoreKitSampleSupport", dependencies: ["LoreKit"]),
+        .testTarget(name: "LoreKitTests", dependencies: ["LoreKit"]),
+        .testTarget(name: "LoreKitSampleSupportTests", dependencies: ["LoreKitSampleSupport"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

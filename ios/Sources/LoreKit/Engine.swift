@@ -1,0 +1,95 @@
+internal import Foundation
+internal import LoreKitBindings
+
+/// A knowledge pack with its models, ready to search and to answer, offline.
+///
+/// Requests run one after another on the engine's own thread; every method may be called from any task or actor,
+/// the main actor included, and blocks none of them. One engine per pack is enough.
+///
+/// ```swift
+/// let engine = try await Engine.open(EngineConfiguration(pack: pack, embedder: embedder, model: model))
+/// for try await event in engine.answer(to: "信用卡还款宽限期几天？") {
+///     if case .text(let delta) = event { transcript += delta }
+/// }
+/// ```
+///
+/// When the last reference goes, everything that still runs is cancelled and the models are freed;
+/// ``close()`` does so at once and says when it is done.
+public final class Engine: Sendable {
+    /// What the pack says of itself.
+    public let pack: PackInfo
+    /// What the language model says of itself; `nil` when the engine was opened without one.
+    public let model: ModelInfo?
+
+    private let ffi: FfiEngine
+    private let closed = Locked(false)
+    /// Searches block a thread; the engine serves one at a time, so one thread is enough.
+    private let searches = DispatchQueue(label: "LoreKit.Engine.search", qos: .userInitiated)
+
+    private init(_ ffi: FfiEngine) {
+        self.ffi = ffi
+        pack = PackInfo(ffi.packInfo())
+        model = ffi.modelInfo().map(ModelInfo.init)
+    }
+
+    /// Opens pack, embedder and, if one is named, model and adapters. Takes from milliseconds to seconds.
+    ///
+    /// Cancelling the task returns at once with `CancellationError`; what is being opened is freed when it is there.
+    ///
+    /// - Throws: ``LoreKitError`` with the file that is missing, damaged, unsupported or does not fit.
+    public static func open(_ configuration: EngineConfiguration) async throws -> Engine {
+        let options = FfiEngineOptions(configuration)
+        let opened = try await blocking(on: .global(qos: .userInitiated)) {
+            Result { try FfiEngine.open(options: options) }.mapError { publicError($0, closed: false) }
+        }
+        return Engine(opened)
+    }
+
+    /// The best passages for a question, at most one per place, best first. Waits behind a running answer.
+    ///
+    /// Cancelling the task returns at once; the engine leaves the search before its next step.
+    ///
+    /// - Throws: ``LoreKitError/emptyQuestion``, ``LoreKitError/closed``, or what went wrong with a file.
+    public func search(_ question: String, options: SearchOptions = SearchOptions()) async throws -> [Passage] {
+        let (ffi, closed, options) = (ffi, closed, FfiSearchOptions(options))
+        let cancellation = FfiCancellation()
+        return try await blocking(on: searches, cancel: { cancellation.cancel() }) {
+            Result { try ffi.search(question: question, options: options, cancellation: cancellation).map(Passage.init) }
+                .mapError { publicError($0, closed: closed.value) }
+        }
+    }
+
+    /// Answers a question. Returns at once; the answer is under way when this returns.
+    ///
+    /// Cancelling the task that reads, leaving its loop, or dropping the stream stops the model within one decode step
+    /// or one piece of the prompt; the engine stays usable. Errors come out of the stream, the first with its first event:
+    /// ``LoreKitError/emptyQuestion``, ``LoreKitError/noModel``, ``LoreKitError/questionTooLong(tokens:limit:)``,
+    /// ``LoreKitError/adapterMismatch(adapter:reason:)``, ``LoreKitError/closed``.
+    public func answer(to question: String, options: AnswerOptions = AnswerOptions()) -> AnswerStream {
+        let closed = closed
+        let started = Result { try ffi.answer(question: question, options: FfiAnswerOptions(options)) }
+        return AnswerStream(Request(started.mapError { publicError($0, closed: closed.value) }, engineClosed: closed))
+    }
+
+    /// Cancels everything and frees the models; returns when that is done, after at most one step of the model.
+    ///
+    /// Running requests end with ``LoreKitError/closed``, and so do later ones. Closing again changes nothing.
+    public func close() async {
+        guard closed.exchange(true) == false else { return }
+        let ffi = ffi
+        await withCheckedContinuation { done in
+            DispatchQueue.global(qos: .userInitiated).async {
+                // It can fail only by a caught panic, after which there is nothing left to close.
+                try? ffi.shutDown()
+                done.resume()
+            }
+        }
+    }
+
+    deinit {
+        // Waiting for the engine's thread may take one step of the model: not on the thread that drops the engine.
+        guard !closed.value else { return }
+        let ffi = ffi
+        DispatchQueue.global(qos: .utility).async { try? ffi.shutDown() }
+    }
+}

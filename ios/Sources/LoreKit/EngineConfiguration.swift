@@ -1,0 +1,34 @@
+public import Foundation
+
+/// What an engine opens: files that the app has on the device. Nothing is ever fetched.
+public struct EngineConfiguration: Hashable, Sendable {
+    /// The knowledge pack, `*.lorepack`.
+    public var pack: URL
+    /// The embedder the pack was built with, as GGUF.
+    public var embedder: URL
+    /// The language model, as GGUF; without one the engine searches but does not answer.
+    public var model: URL?
+    /// LoRA adapters by name; each request names one, or none.
+    public var adapters: [String: URL]
+    /// Threads for inference; 0 takes the number of processors, at most 4.
+    public var threads: Int
+    /// Window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
+    public var contextTokens: Int
+
+    /// Names the files; everything but pack and embedder may be left out.
+    public init(
+        pack: URL,
+        embedder: URL,
+        model: URL? = nil,
+        adapters: [String: URL] = [:],
+        threads: Int = 0,
+        contextTokens: Int = 0
+    ) {
+        self.pack = pack
+        self.embedder = embedder
+        self.model = model
+        self.adapters = adapters
+        self.threads = threads
+        self.contextTokens = contextTokens
+    }
+}
