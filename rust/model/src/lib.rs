@@ -16,8 +16,8 @@ mod sample;
 mod tokenizer;
 
 pub use causal::{
-    Activation, Architecture, BackendChoice, Description, KvSnapshot, LanguageModel, LoadOptions, ModelInfo, Rope,
-    Session,
+    Activation, Architecture, BackendChoice, Description, DeviceRequest, DeviceVerdict, KvSnapshot, LanguageModel,
+    LoadOptions, ModelInfo, Rope, Session, choose_backend,
 };
 pub use chat::{ChatTemplate, Date, Message, Piece, RenderOptions, Role, encode_chat};
 pub use detokenize::Detokenizer;

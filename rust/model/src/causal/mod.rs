@@ -7,6 +7,8 @@
 mod backend;
 mod cpu;
 mod description;
+mod device_choice;
+mod device_test;
 mod model;
 mod portable;
 mod session;
@@ -14,6 +16,7 @@ mod snapshot;
 pub(crate) mod weights;
 
 pub use description::{Activation, Architecture, Description, Rope};
+pub use device_choice::{DeviceRequest, DeviceVerdict, choose_backend};
 pub use model::{BackendChoice, LanguageModel, LoadOptions, ModelInfo};
 pub use session::Session;
 pub use snapshot::KvSnapshot;
