@@ -18,6 +18,9 @@ let ffi: Target = apple
 // The Rust library holds C++, so it needs the C++ runtime.
 let linked: [LinkerSetting] = apple ? [.linkedLibrary("c++")] : [.linkedLibrary("lorekit_ffi")]
 
+// An import shows in the API only where it says `public`; the generated module must not show at all.
+let settings: [SwiftSetting] = [.enableUpcomingFeature("InternalImportsByDefault")]
+
 let package = Package(
     name: "LoreKit",
     platforms: [.iOS(.v16), .macOS(.v13)],
@@ -31,9 +34,10 @@ let package = Package(
         .target(
             name: "LoreKit",
             dependencies: ["LoreKitBindings"],
-            resources: [.copy("Resources/PrivacyInfo.xcprivacy")]
+            resources: [.copy("Resources/PrivacyInfo.xcprivacy")],
+            swiftSettings: settings
         ),
-        .target(name: "LoreKitSampleSupport", dependencies: ["LoreKit"]),
+        .target(name: "LoreKitSampleSupport", dependencies: ["LoreKit"], swiftSettings: settings),
         .testTarget(name: "LoreKitTests", dependencies: ["LoreKit"]),
         .testTarget(name: "LoreKitSampleSupportTests", dependencies: ["LoreKitSampleSupport"]),
     ],

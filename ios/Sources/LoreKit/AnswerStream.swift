@@ -1,4 +1,4 @@
-internal import LoreKitBindings
+import LoreKitBindings
 
 /// The events of one answer.
 ///

@@ -1,5 +1,5 @@
-internal import Foundation
-internal import LoreKitBindings
+import Foundation
+import LoreKitBindings
 
 /// A knowledge pack with its models, ready to search and to answer, offline.
 ///

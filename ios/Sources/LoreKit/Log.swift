@@ -1,4 +1,4 @@
-internal import LoreKitBindings
+import LoreKitBindings
 
 /// One log record. It never holds a question, a passage or an answer.
 public struct LogRecord: Hashable, Sendable {

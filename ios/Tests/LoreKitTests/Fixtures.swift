@@ -20,7 +20,7 @@ func configuration() throws -> EngineConfiguration {
     )
 }
 
-func engine(_ change: (inout EngineConfiguration) throws -> Void = { _ in }) async throws -> Engine {
+func openEngine(_ change: (inout EngineConfiguration) throws -> Void = { _ in }) async throws -> Engine {
     var configuration = try configuration()
     try change(&configuration)
     return try await Engine.open(configuration)

@@ -5,7 +5,7 @@ import Testing
 /// The contract of the bridge, as `bindings/tests/scenarios.rs` states it, under the same names.
 @Suite("scenarios", .serialized) struct Scenarios {
     @Test("open") func open() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         let pack = engine.pack
         #expect([pack.id, pack.title, pack.licence] == ["fixture", "Fixture", "CC0-1.0"])
         #expect(pack.version == 3 && pack.documentCount == 2 && pack.passageCount == 4)
@@ -15,12 +15,12 @@ import Testing
         #expect(model.contextTokens == 4_096)
         let bytes = try FileManager.default.attributesOfItem(atPath: file("model.gguf").path)[.size] as? NSNumber
         #expect(model.fileBytes == bytes?.int64Value)
-        #expect(try await LoreKitTests.engine { $0.model = nil }.model == nil)
+        #expect(try await openEngine { $0.model = nil }.model == nil)
     }
 
     @Test("every_error_case") func everyErrorCase() async throws {
         func opening(_ change: (inout EngineConfiguration) throws -> Void) async -> LoreKitError? {
-            await failure { try await engine(change) } as? LoreKitError
+            await failure { try await openEngine(change) } as? LoreKitError
         }
         var seen: Set<String> = []
         func expect(_ error: LoreKitError?, _ code: String, sourceLocation: SourceLocation = #_sourceLocation) {
@@ -38,7 +38,7 @@ import Testing
         expect(await opening { $0.adapters = ["foreign": try file("foreign-adapter.gguf")] }, "adapter_mismatch")
         expect(await opening { $0.pack = try file("") }, "storage")
 
-        let engine = try await engine()
+        let engine = try await openEngine()
         func asking(_ question: String, _ options: AnswerOptions = options()) async -> LoreKitError? {
             await failure { try await engine.answer(to: question, options: options).finalAnswer() } as? LoreKitError
         }
@@ -58,14 +58,14 @@ import Testing
         if let error = await failure({ try await cancelled.value }) { #expect(error is CancellationError) }
         await engine.close()
         expect(await asking(grace), "closed")
-        let mute = try await LoreKitTests.engine { $0.model = nil }
+        let mute = try await openEngine { $0.model = nil }
         expect(await failure { try await mute.answer(to: grace, options: options()).finalAnswer() } as? LoreKitError, "no_model")
         #expect(try await mute.search(grace, options: byWords).isEmpty == false)
         #expect(seen.count == 11, "every case was met: \(seen)")
     }
 
     @Test("search_by_words_and_by_meaning") func searchByWordsAndByMeaning() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         let found = try await engine.search(grace, options: byWords)
         #expect(found.map(\.place) == ["rules#第一条"])
         #expect(found[0].document.title == "银行卡规则" && found[0].article == "第一条")
@@ -77,7 +77,7 @@ import Testing
     }
 
     @Test("streamed_answer_in_chinese_with_an_emoji") func streamedAnswerInChineseWithAnEmoji() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         var (retrieved, text, cited, finished): ([Passage]?, String, [Citation], Answer?) = (nil, "", [], nil)
         for try await event in engine.answer(to: grace, options: options()) {
             #expect(finished == nil, "nothing follows the end")
@@ -109,7 +109,7 @@ import Testing
     }
 
     @Test("break_out_of_the_loop") func breakOutOfTheLoop() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         let stream = engine.answer(to: grace, options: talkative)
         for try await event in stream {
             if case .text = event { break }
@@ -124,7 +124,7 @@ import Testing
     }
 
     @Test("cancel_during_prefill") func cancelDuringPrefill() async throws {
-        let engine = try await engine { $0.contextTokens = 16_000 }
+        let engine = try await openEngine { $0.contextTokens = 16_000 }
         let whole = try await engine.answer(to: grace, options: longPrompt("z")).finalAnswer()
         #expect(whole.usage.promptTokens > 12_000)
         // Another first turn, so that nothing of the prompt is in the cache.
@@ -136,7 +136,7 @@ import Testing
     }
 
     @Test("cancel_during_decode") func cancelDuringDecode() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         let seen = try await cancelAfter(engine, talkative, "during decode") { event in
             if case .text = event { true } else { false }
         }
@@ -171,7 +171,7 @@ import Testing
     }
 
     @Test("two_answers_queued") func twoAnswersQueued() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         let first = engine.answer(to: grace, options: options())
         let second = engine.answer(to: "card transaction disputed", options: options())
         async let waiting = second.finalAnswer()
@@ -181,7 +181,7 @@ import Testing
     }
 
     @Test("close_while_answering") func closeWhileAnswering() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         let running = engine.answer(to: grace, options: talkative)
         let queued = engine.answer(to: grace, options: talkative)
         let started = Gate()
@@ -201,7 +201,7 @@ import Testing
     }
 
     @Test("adapter_named_per_request") func adapterNamedPerRequest() async throws {
-        let engine = try await engine {
+        let engine = try await openEngine {
             $0.adapters = ["calm": try file("adapter.gguf"), "brisk": try file("second-adapter.gguf")]
         }
         func say(_ adapter: String?) async throws -> String {
@@ -221,7 +221,7 @@ import Testing
 
     @Test("a_thousand_open_and_close_cycles_with_flat_memory") func aThousandOpenAndCloseCycles() async throws {
         func cycle() async throws {
-            let engine = try await engine {
+            let engine = try await openEngine {
                 $0.threads = 1
                 $0.contextTokens = 512
             }
@@ -239,7 +239,7 @@ import Testing
     }
 
     @Test("use_after_close") func useAfterClose() async throws {
-        let engine = try await engine()
+        let engine = try await openEngine()
         await engine.close()
         await engine.close()
         #expect(await failure { try await engine.search(grace, options: byWords) } as? LoreKitError == .closed)
@@ -258,7 +258,7 @@ import Testing
         }
         let sink = Collect()
         Log.setSink(sink, level: .debug)
-        let engine = try await engine()
+        let engine = try await openEngine()
         _ = try await engine.answer(to: grace, options: options()).finalAnswer()
         await engine.close()
         Log.setSink(nil)
@@ -268,7 +268,7 @@ import Testing
             #expect(record.target.hasPrefix("lorekit"))
             #expect(!record.text.contains("信用卡") && !record.text.contains("宽限"))
         }
-        await (try LoreKitTests.engine()).close()
+        await (try openEngine()).close()
         #expect(sink.records.value.count == records.count, "nothing comes after the sink was taken away")
     }
 }

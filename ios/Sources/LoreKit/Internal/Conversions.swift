@@ -1,4 +1,4 @@
-internal import LoreKitBindings
+import LoreKitBindings
 
 // From the app to the native side. Numbers out of range are taken as the nearest one that fits.
 

@@ -1,4 +1,4 @@
-internal import LoreKitBindings
+import LoreKitBindings
 
 /// What an app sees of what the native side threw. Exhaustive: a new case is a decision here.
 ///

@@ -1,4 +1,4 @@
-internal import LoreKitBindings
+import LoreKitBindings
 
 extension String {
     /// The range that a span of the native side names; spans are counted in UTF-8 bytes there.
