@@ -198,7 +198,8 @@ impl<'a, 'e> Decoder<'a, 'e> {
         let took = started.elapsed().as_secs_f32();
         match (&mut self.ahead, due + draft.len(), self.single_pass) {
             (Ahead::Guesses(..), 1, known) => self.single_pass = Some(known.map_or(took, |t| 0.7 * t + 0.3 * took)),
-            (Ahead::Guesses(source, _), rows @ 2..=MAX_ROWS, Some(single)) if single > 0.0 => {
+            // Fewer rows would tell little: the difference is divided by their number.
+            (Ahead::Guesses(source, _), rows @ 4..=MAX_ROWS, Some(single)) if single > 0.0 => {
                 source.row_cost((took / single - 1.0) / (rows - 1) as f32);
             }
             _ => {}

@@ -144,10 +144,10 @@ impl DraftSource for PromptLookup {
     }
 
     fn row_cost(&mut self, cost: f32) {
-        // One measurement says little; and nothing is free.
+        // One measurement says little: another thread may have taken the processor.
         if cost.is_finite() {
             let known = &mut self.habits.row_cost;
-            *known = (*known + LEARNING_RATE * (cost - *known)).clamp(0.02, 1.0);
+            *known += LEARNING_RATE * (cost.clamp(0.02, 1.0) - *known);
         }
     }
 }
