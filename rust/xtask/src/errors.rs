@@ -113,7 +113,7 @@ fn swift_cases(text: &str) -> Vec<String> {
             let names: Vec<&str> = if whole { vec![rest] } else { rest.split(',').collect() };
             names
                 .into_iter()
-                .map(|n| n.trim().chars().take_while(char::is_ascii_alphanumeric).collect())
+                .map(|n| n.trim().trim_start_matches('`').chars().take_while(char::is_ascii_alphanumeric).collect())
                 .collect::<Vec<_>>()
         })
         .collect()
