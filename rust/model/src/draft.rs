@@ -200,7 +200,8 @@ mod tests {
         assert!(misses < 12, "{misses}");
         let quiet = (0..PROBE_EVERY * 3).filter(|_| lookup.propose(8).is_empty()).count();
         assert!((PROBE_EVERY * 3 - 3..PROBE_EVERY * 3).contains(&quiet), "{quiet} without a draft");
-        lookup.habits.chance = PRIOR;
+        let mut lookup = PromptLookup::new([&texts[..]], Habits::default());
+        say(&mut lookup, &[7, 8, 9]);
         let mut longest = 0;
         let mut next = 10;
         for _ in 0..12 {
