@@ -36,7 +36,8 @@ import Testing
         expect(await opening { $0.model = try file("unsupported-model.gguf") }, "unsupported")
         expect(await opening { $0.embedder = try file("other-embedder.gguf") }, "embedder_mismatch")
         expect(await opening { $0.adapters = ["foreign": try file("foreign-adapter.gguf")] }, "adapter_mismatch")
-        expect(await opening { $0.pack = try file("") }, "storage")
+        // A file in a file: neither missing nor damaged, the system refuses the path.
+        expect(await opening { $0.pack = try file("base.lorepack/inside") }, "storage")
 
         let engine = try await openEngine()
         func asking(_ question: String, _ options: AnswerOptions = options()) async -> LoreKitError? {

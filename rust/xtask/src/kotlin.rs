@@ -148,7 +148,7 @@ fn readme_samples() -> Result<String, String> {
 }
 
 /// The fenced blocks of `language` in a Markdown text.
-fn fenced(text: &str, language: &str) -> Vec<String> {
+pub fn fenced(text: &str, language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
     let mut open: Option<String> = None;
     for line in text.lines() {

@@ -12,8 +12,10 @@ mod kotlin;
 mod main_job;
 mod process;
 mod size;
+mod swift;
 mod targets;
 mod test;
+mod xcframework;
 
 const USAGE: &str = "\
 cargo xtask main-job [--small] [--offline]   models, a sample pack, three questions, on this machine
@@ -22,7 +24,10 @@ cargo xtask test-arm [--all]                 kernels' tests for arm64 under emul
 cargo xtask check-targets [TARGET…]          types of the SDK's crates for Apple's and Android's systems
 cargo xtask test-kotlin [--maven]            the Kotlin library on a JVM: API, scenarios, samples, examples
 cargo xtask kotlin-console PACK EMBEDDER MODEL QUESTION…   the console example on files of your own
-cargo xtask bindings [--check]               generate the Kotlin side of the bridge, or compare it
+cargo xtask test-swift                       the Swift package on a Linux toolchain: scenarios, samples, examples
+cargo xtask swift-console PACK EMBEDDER MODEL QUESTION…    the console example on files of your own
+cargo xtask xcframework                      the library for the Swift package, on a Mac
+cargo xtask bindings [--check]               generate both sides of the bridge, or compare them
 cargo xtask fixtures DIR                     write the files that the scenarios of every language open
 cargo xtask check-errors                     the error cases of Rust, Kotlin and Swift are the same
 cargo xtask aar [--check-only]               the Android library; --check-only needs no NDK and is not for release
@@ -39,7 +44,10 @@ fn main() -> ExitCode {
         Some((&"check-targets", rest)) => targets::check_targets(rest),
         Some((&"test-kotlin", rest)) => kotlin::run(rest),
         Some((&"kotlin-console", rest)) => kotlin::console(rest),
-        Some((&"bindings", rest)) => bindings::run(rest),
+        Some((&"test-swift", rest)) => swift::run(rest),
+        Some((&"swift-console", rest)) => swift::console(rest),
+        Some((&"xcframework", rest)) => xcframework::run(rest),
+        Some((&"bindings", rest)) => bindings::run(rest).and_then(|()| swift::generated(rest == ["--check"])),
         Some((&"fixtures", rest)) => bindings::fixtures(rest),
         Some((&"check-errors", rest)) => errors::run(rest),
         Some((&"aar", rest)) => aar::run(rest),
