@@ -7,7 +7,7 @@ use lorekit_answer::Engine;
 use crate::error::Result;
 use crate::{
     FfiAnswerOptions, FfiAnswerStream, FfiCancellation, FfiEngineOptions, FfiModelInfo, FfiPackInfo, FfiPassage,
-    FfiSearchOptions,
+    FfiSearchOptions, FfiThermalState,
 };
 
 /// A knowledge pack with its models. Every method may be called from any thread.
@@ -59,6 +59,52 @@ impl FfiEngine {
     /// `EmptyQuestion`, `NoModel` and `Closed` at once; everything else comes through the stream.
     pub fn answer(&self, question: String, options: FfiAnswerOptions) -> Result<Arc<FfiAnswerStream>> {
         Ok(FfiAnswerStream::new(self.inner.answer(&question, options.into())?))
+    }
+
+    /// Gives back the memory of caches, as soon as a running answer is done. Returns at once.
+    ///
+    /// # Errors
+    /// None today; a caught panic would be one. The same holds for the calls below.
+    pub fn memory_warning(&self) -> Result<()> {
+        self.inner.memory_warning();
+        Ok(())
+    }
+
+    /// Says how hot the device is; it holds from the next question on.
+    ///
+    /// # Errors
+    /// As [`memory_warning`](Self::memory_warning).
+    pub fn set_thermal_state(&self, state: FfiThermalState) -> Result<()> {
+        self.inner.set_thermal_state(state.into());
+        Ok(())
+    }
+
+    /// The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
+    /// Returns at once.
+    ///
+    /// # Errors
+    /// As [`memory_warning`](Self::memory_warning).
+    pub fn enter_background(&self) -> Result<()> {
+        self.inner.enter_background();
+        Ok(())
+    }
+
+    /// The app comes back.
+    ///
+    /// # Errors
+    /// As [`memory_warning`](Self::memory_warning).
+    pub fn enter_foreground(&self) -> Result<()> {
+        self.inner.enter_foreground();
+        Ok(())
+    }
+
+    /// Forgets everything that was computed for prompts, in memory and on disk.
+    ///
+    /// # Errors
+    /// As [`memory_warning`](Self::memory_warning).
+    pub fn clear_caches(&self) -> Result<()> {
+        self.inner.clear_caches();
+        Ok(())
     }
 
     /// Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.

@@ -32,6 +32,7 @@ pub use info::{FfiModelInfo, FfiPackInfo};
 pub use log_sink::{FfiLogLevel, FfiLogRecord, FfiLogSink, FfiSinkError, set_log_sink};
 pub use options::{
     FfiAdapterFile, FfiAnswerFormat, FfiAnswerOptions, FfiEngineOptions, FfiExchange, FfiSearchMode, FfiSearchOptions,
+    FfiThermalState,
 };
 pub use passage::FfiPassage;
 pub use span::FfiSpan;

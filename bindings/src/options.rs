@@ -1,6 +1,6 @@
 //! Options, with every field named: defaults are the skins' business.
 
-use lorekit_answer::{AnswerFormat, AnswerOptions, EngineOptions, Exchange, Mode, SearchOptions};
+use lorekit_answer::{AnswerFormat, AnswerOptions, EngineOptions, Exchange, Mode, SearchOptions, ThermalState};
 
 /// What an engine opens. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -17,6 +17,10 @@ pub struct FfiEngineOptions {
     pub threads: u32,
     /// Window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
     pub context_tokens: u32,
+    /// Folder in which computed beginnings of prompts outlive the process; `None` keeps them in memory alone.
+    /// Like memory, it holds what passages say.
+    #[uniffi(default = None)]
+    pub cache_folder: Option<String>,
 }
 
 /// An adapter's name and file.
@@ -37,6 +41,7 @@ impl From<FfiEngineOptions> for EngineOptions {
             adapters: options.adapters.into_iter().map(|adapter| (adapter.name, adapter.path.into())).collect(),
             threads: options.threads as usize,
             context_tokens: options.context_tokens as usize,
+            cache_folder: options.cache_folder.map(Into::into),
             ..Self::default()
         }
     }
@@ -122,7 +127,6 @@ impl From<FfiAnswerOptions> for AnswerOptions {
         };
         let history = options.history.into_iter().map(|turn| Exchange { question: turn.question, answer: turn.answer });
         // What the skins do not offer keeps the engine's default.
-        #[allow(clippy::needless_update)]
         Self {
             search: options.search.into(),
             format,
@@ -133,6 +137,30 @@ impl From<FfiAnswerOptions> for AnswerOptions {
             floor: options.floor,
             history: history.collect(),
             ..Self::default()
+        }
+    }
+}
+
+/// How hot the device is, in the steps of the platforms.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum FfiThermalState {
+    /// Cool: everything is allowed.
+    Nominal,
+    /// Warm: nothing changes yet.
+    Fair,
+    /// Hot: answers are the same, somewhat later.
+    Serious,
+    /// Too hot to compute: an answer is the best passage as it stands, and the model is not asked.
+    Critical,
+}
+
+impl From<FfiThermalState> for ThermalState {
+    fn from(state: FfiThermalState) -> Self {
+        match state {
+            FfiThermalState::Nominal => Self::Nominal,
+            FfiThermalState::Fair => Self::Fair,
+            FfiThermalState::Serious => Self::Serious,
+            FfiThermalState::Critical => Self::Critical,
         }
     }
 }

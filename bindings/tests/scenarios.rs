@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use lorekit_ffi::{
     FfiAdapterFile, FfiAnswer, FfiAnswerEvent, FfiAnswerFormat, FfiAnswerOptions, FfiAnswerStream, FfiCancellation,
     FfiEngine, FfiEngineOptions, FfiError, FfiExchange, FfiLogLevel, FfiLogRecord, FfiLogSink, FfiOutcome,
-    FfiSearchMode, FfiSearchOptions, FfiSinkError, set_log_sink,
+    FfiSearchMode, FfiSearchOptions, FfiSinkError, FfiThermalState, set_log_sink,
 };
 
 /// A question whose words stand in the passage with the emoji, and in no other.
@@ -43,6 +43,7 @@ fn options() -> FfiEngineOptions {
         adapters: vec![],
         threads: 2,
         context_tokens: 0,
+        cache_folder: None,
     }
 }
 
@@ -70,7 +71,7 @@ fn answer_options() -> FfiAnswerOptions {
 
 /// Options with which the model would talk for long.
 fn talkative() -> FfiAnswerOptions {
-    FfiAnswerOptions { format: FfiAnswerFormat::Free, max_tokens: 3_000, temperature: 2.0, seed: 1, ..answer_options() }
+    FfiAnswerOptions { format: FfiAnswerFormat::Free, max_tokens: 3_000, ..answer_options() }
 }
 
 /// Options with a prompt of about twelve thousand tokens, so that the prefill takes long.
@@ -164,8 +165,8 @@ fn every_error_case() {
     assert_eq!(open(FfiEngineOptions { embedder: file("other-embedder.gguf"), ..options() }), "embedder_mismatch");
     let foreign = FfiAdapterFile { name: "foreign".into(), path: file("foreign-adapter.gguf") };
     assert_eq!(open(FfiEngineOptions { adapters: vec![foreign], ..options() }), "adapter_mismatch");
-    let folder = fixtures().to_str().unwrap().to_owned();
-    assert_eq!(open(FfiEngineOptions { pack: folder, ..options() }), "storage");
+    // A file in a file: neither missing nor damaged, the system refuses the path.
+    assert_eq!(open(FfiEngineOptions { pack: file("base.lorepack/inside"), ..options() }), "storage");
 
     let engine = engine();
     assert_eq!(code(ask(&engine, "  ", answer_options())), "empty_question");
@@ -257,6 +258,7 @@ fn cancel_during_prefill() {
     let stream = engine.answer(GRACE.into(), options).unwrap();
     let first = next(&stream).unwrap();
     assert!(matches!(first[..], [FfiAnswerEvent::Retrieved { .. }]), "{first:?}");
+    thread::sleep(whole.usage.time_to_first_text / 4);
     let asked = Instant::now();
     stream.cancel();
     assert_eq!(code(next(&stream)), "cancelled");
@@ -275,14 +277,26 @@ fn cancel_during_prefill() {
 fn cancel_during_decode() {
     let engine = engine();
     let stream = engine.answer(GRACE.into(), talkative()).unwrap();
-    let mut texts = 0;
-    while texts == 0 {
-        texts += next(&stream).unwrap().iter().filter(|event| matches!(event, FfiAnswerEvent::Text { .. })).count();
-    }
+    // The reader keeps reading, so that the model is decoding and not waiting for room when it is cancelled.
+    let reader = thread::spawn({
+        let stream = Arc::clone(&stream);
+        move || {
+            let mut seen = Vec::new();
+            loop {
+                match next(&stream) {
+                    Ok(batch) => seen.extend(batch),
+                    Err(error) => return (seen, error),
+                }
+            }
+        }
+    });
+    thread::sleep(Duration::from_millis(60));
     let asked = Instant::now();
     stream.cancel();
-    assert_eq!(code(next(&stream)), "cancelled");
+    let (seen, error) = reader.join().unwrap();
     let woken = asked.elapsed();
+    assert_eq!(code(Err::<(), _>(error)), "cancelled");
+    assert!(!seen.iter().any(|event| matches!(event, FfiAnswerEvent::Finished { .. })));
     assert_eq!(search(&engine), 1);
     eprintln!("cancel during decode: reader woken after {woken:?}, engine free after {:?}", asked.elapsed());
     assert!(asked.elapsed() < BOUND, "{:?}", asked.elapsed());
@@ -372,6 +386,30 @@ fn use_after_close() {
     assert_eq!(code(engine.search(GRACE.into(), by_words(), FfiCancellation::new())), "closed");
     assert_eq!(code(ask(&engine, GRACE, answer_options())), "closed");
     assert_eq!(engine.pack_info().id, "fixture");
+}
+
+#[test]
+fn lifecycle_calls() {
+    let folder = tempfile::tempdir().unwrap();
+    let cache_folder = Some(folder.path().to_str().unwrap().to_owned());
+    let engine = FfiEngine::open(FfiEngineOptions { cache_folder, ..options() }).unwrap();
+    let say = || ask(&engine, GRACE, answer_options()).unwrap();
+    let before = say().text;
+    engine.memory_warning().unwrap();
+    assert_eq!(say().text, before);
+    engine.enter_background().unwrap();
+    engine.enter_foreground().unwrap();
+    assert_eq!(say().text, before);
+    engine.clear_caches().unwrap();
+    engine.set_thermal_state(FfiThermalState::Critical).unwrap();
+    let hot = say();
+    assert!(hot.text.contains('😀') && hot.citations.len() == 1, "{}", hot.text);
+    assert_eq!(hot.usage.completion_tokens, 0);
+    engine.set_thermal_state(FfiThermalState::Nominal).unwrap();
+    assert_eq!(say().text, before);
+    engine.shut_down().unwrap();
+    engine.memory_warning().unwrap();
+    engine.enter_background().unwrap();
 }
 
 struct Collect(Mutex<Vec<FfiLogRecord>>);

@@ -78,42 +78,58 @@ fn generate(out: &Path) -> Result<String, String> {
 /// The generator makes everything public; nothing of it is an app's business, so every top-level declaration becomes
 /// internal. White space at line ends goes too: reviewers' tools would complain about it.
 fn internal(text: &str) -> String {
-    const DECLARATIONS: [&str; 19] = [
-        "abstract class ",
-        "annotation class ",
-        "class ",
-        "const val ",
-        "data class ",
-        "enum class ",
-        "fun ",
-        "inline fun ",
-        "interface ",
-        "object ",
-        "open class ",
-        "sealed class ",
-        "suspend fun ",
-        "typealias ",
-        "val ",
-        "var ",
-        "fun interface ",
-        "data object ",
-        "sealed interface ",
-    ];
     let mut out = String::with_capacity(text.len() + 4_096);
+    let mut depth = 0usize;
     for line in text.lines() {
         let line = line.trim_end();
-        let (line, modifier) = match line.strip_prefix("public ") {
-            Some(rest) if DECLARATIONS.iter().any(|start| rest.starts_with(start)) => (rest, "internal "),
-            _ if DECLARATIONS.iter().any(|start| line.starts_with(start)) => (line, "internal "),
-            _ => (line, ""),
-        };
-        out.push_str(modifier);
-        out.push_str(line);
+        let code = line.trim_start();
+        if code.starts_with("//") || code.starts_with('*') || code.starts_with("/*") {
+            out.push_str(line);
+        } else {
+            match declaration(line).filter(|_| depth == 0) {
+                Some(at) => {
+                    out.push_str(&line[..at]);
+                    out.push_str("internal ");
+                    out.push_str(line[at..].strip_prefix("public ").unwrap_or(&line[at..]));
+                }
+                None => out.push_str(line),
+            }
+            depth = (depth + code.matches(['{', '(']).count()).saturating_sub(code.matches(['}', ')']).count());
+        }
         out.push('\n');
     }
     out.truncate(out.trim_end().len());
     out.push('\n');
     out
+}
+
+/// Where a declaration without a visibility, or a public one, begins in a line: behind white space and one annotation.
+fn declaration(line: &str) -> Option<usize> {
+    const WORDS: [&str; 15] = [
+        "abstract",
+        "annotation",
+        "class",
+        "const",
+        "data",
+        "enum",
+        "fun",
+        "inline",
+        "interface",
+        "object",
+        "open",
+        "public",
+        "sealed",
+        "suspend",
+        "typealias",
+    ];
+    let mut rest = line.trim_start();
+    if rest.starts_with('@') {
+        let end = rest.find([' ', ')'])?;
+        rest = rest[end..].trim_start_matches(')').trim_start();
+    }
+    let word: String = rest.chars().take_while(char::is_ascii_lowercase).collect();
+    let known = WORDS.contains(&word.as_str()) || word == "val" || word == "var";
+    (known && rest[word.len()..].starts_with(' ')).then_some(line.len() - rest.len())
 }
 
 #[cfg(test)]
@@ -127,7 +143,11 @@ mod tests {
             ("data class A(   \n    val b: Int\n)\n\n\n", "internal data class A(\n    val b: Int\n)\n"),
             ("private fun a() {}", "private fun a() {}\n"),
             ("internal class A", "internal class A\n"),
-            ("@Throws(E::class) fun a() {}", "@Throws(E::class) fun a() {}\n"),
+            (
+                "    @Throws(E::class) fun a() {\n    fun b() {}\n}",
+                "    @Throws(E::class) internal fun a() {\n    fun b() {}\n}\n",
+            ),
+            ("/**\n * class A {\n */\nval a = 1", "/**\n * class A {\n */\ninternal val a = 1\n"),
             ("suspend fun a()", "internal suspend fun a()\n"),
         ];
         for (given, expected) in rows {

@@ -18,7 +18,7 @@ const JNA_MAVEN: &str = "net.java.dev.jna:jna:5.18.1";
 pub struct Jvm {
     lib: PathBuf,
     jna: PathBuf,
-    /// Folder of JNA's native part, where it is not inside the archive.
+    /// Folder of classes and resources with JNA's native part, where that is not inside the archive.
     jna_native: Option<PathBuf>,
 }
 
@@ -39,6 +39,7 @@ impl Jvm {
             .map(|name| self.lib.join(name))
             .into_iter()
             .chain([self.jna.clone()])
+            .chain(self.jna_native.clone())
             .collect()
     }
 
@@ -63,9 +64,6 @@ impl Jvm {
         path.extend(self.runtime());
         let mut command = Command::new("java");
         command.arg("-Xmx512m").arg(format!("-Djna.library.path={}", native.display()));
-        if let Some(folder) = &self.jna_native {
-            command.arg(format!("-Djna.boot.library.path={}", folder.display()));
-        }
         // Without UTF-8 for output, Han characters in messages would be question marks.
         command.args(["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8"]).arg("-cp").arg(joined(&path));
         let status =
@@ -167,15 +165,18 @@ fn unpack_compiler(fetched: &Path, folder: &Path) -> Result<(), String> {
         .map_err(|error| format!("{}: {error}", folder.display()))
 }
 
-/// JNA's archive, and the folder of its native part if that is not inside.
+/// JNA's archive, and a folder with its native part if that is not inside.
+///
+/// Debian's JNA looks for its native part in the system's folders alone, and then on the class path, where the packages
+/// that are only unpacked can put it.
 fn jna(tools: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
     let debian = tools.join("jna-debian");
     let maven = tools.join("jna-maven");
     let found = || {
         let archive = debian.join("usr/share/java/jna.jar");
-        let native = find(&debian.join("usr/lib"), "libjnidispatch.system.so");
-        match native {
-            Some(native) if archive.exists() => Some((archive, native.parent().map(Path::to_path_buf))),
+        let classes = debian.join("classes");
+        match find(&classes, "libjnidispatch.so") {
+            Some(_) if archive.exists() => Some((archive, Some(classes))),
             _ => std::fs::read_dir(&maven)
                 .ok()?
                 .flatten()
@@ -201,6 +202,12 @@ fn jna(tools: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
                     quiet("dpkg-deb", &["--extract", &package.display().to_string(), "."], &debian);
                 }
             }
+            if let Some(native) = find(&debian.join("usr/lib"), "libjnidispatch.system.so") {
+                let place = debian.join("classes/com/sun/jna").join(platform());
+                std::fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+                std::fs::copy(&native, place.join("libjnidispatch.so"))
+                    .map_err(|error| format!("{}: {error}", native.display()))?;
+            }
         }
     }
     if found().is_none() && there("mvn") {
@@ -211,6 +218,11 @@ fn jna(tools: &Path) -> Result<(PathBuf, Option<PathBuf>), String> {
     }
     found()
         .ok_or_else(|| format!("JNA is missing; on Debian: apt-get install {}; or install Maven", JNA_DEBIAN.join(" ")))
+}
+
+/// This machine, as JNA calls it.
+fn platform() -> String {
+    format!("{}-{}", std::env::consts::OS, std::env::consts::ARCH.replace('_', "-"))
 }
 
 /// The file called `name` under `folder`, at any depth.

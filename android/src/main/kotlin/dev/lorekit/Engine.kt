@@ -66,6 +66,30 @@ public class Engine private constructor(private val handle: EngineHandle) : Auto
     }
 
     /**
+     * Gives back the memory of caches, as soon as a running answer is done: call it from `onTrimMemory`.
+     *
+     * Later questions are answered as before, the next one slower. Returns at once, as do the calls below; after
+     * [close] they change nothing.
+     */
+    public fun memoryWarning(): Unit = handle.tell { memoryWarning() }
+
+    /** Says how hot the device is; it holds from the next question on. */
+    public fun setThermalState(state: ThermalState): Unit = handle.tell { setThermalState(state.toFfi()) }
+
+    /**
+     * The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
+     *
+     * A running answer goes on; cancel its coroutine if it shall not.
+     */
+    public fun enterBackground(): Unit = handle.tell { enterBackground() }
+
+    /** The app comes back. */
+    public fun enterForeground(): Unit = handle.tell { enterForeground() }
+
+    /** Forgets everything that was computed for prompts, in memory and on disk. */
+    public fun clearCaches(): Unit = handle.tell { clearCaches() }
+
+    /**
      * Cancels everything and frees the models. Blocks until the engine's thread has ended: at most one step of the model.
      *
      * Running requests end with [LoreKitException.Closed], and so do later ones. Closing again changes nothing.

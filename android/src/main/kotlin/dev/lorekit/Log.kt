@@ -3,6 +3,7 @@ package dev.lorekit
 import dev.lorekit.internal.forward
 import dev.lorekit.internal.ffi.setLogSink as ffiSetLogSink
 import dev.lorekit.internal.toFfi
+import dev.lorekit.internal.toPublic
 
 /** How much weight a log record has. */
 public enum class LogLevel {
@@ -42,6 +43,12 @@ public fun interface LogSink {
 public object Log {
     /** Sends records of [level] and above to [sink]; null, as at the start, sends them nowhere. The last call holds. */
     public fun setSink(level: LogLevel, sink: LogSink?) {
-        ffiSetLogSink(level.toFfi(), sink?.let(::forward))
+        try {
+            ffiSetLogSink(level.toFfi(), sink?.let(::forward))
+        } catch (error: Exception) {
+            throw toPublic(error)
+        } catch (error: LinkageError) {
+            throw toPublic(error)
+        }
     }
 }

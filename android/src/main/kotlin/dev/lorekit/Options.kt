@@ -11,6 +11,8 @@ import java.io.File
  * @property adapters LoRA adapters by name; each request names one, or none.
  * @property threads threads for inference; 0 takes the number of processors, at most 4.
  * @property contextTokens window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
+ * @property cacheFolder folder in which computed beginnings of prompts outlive the process, for example
+ *   `context.noBackupFilesDir`; null keeps them in memory alone. Like memory, it holds what passages say.
  */
 public data class EngineConfiguration(
     public val pack: File,
@@ -19,7 +21,23 @@ public data class EngineConfiguration(
     public val adapters: Map<String, File> = emptyMap(),
     public val threads: Int = 0,
     public val contextTokens: Int = 0,
+    public val cacheFolder: File? = null,
 )
+
+/** How hot the device is, in steps of `PowerManager`'s thermal status. */
+public enum class ThermalState {
+    /** Cool: everything is allowed. `THERMAL_STATUS_NONE`. */
+    NOMINAL,
+
+    /** Warm: nothing changes yet. `THERMAL_STATUS_LIGHT`. */
+    FAIR,
+
+    /** Hot: answers are the same, somewhat later. `THERMAL_STATUS_MODERATE` and `THERMAL_STATUS_SEVERE`. */
+    SERIOUS,
+
+    /** Too hot to compute: an answer is the best passage as it stands, and the model is not asked. `THERMAL_STATUS_CRITICAL`. */
+    CRITICAL,
+}
 
 /** Which lists take part in a search. */
 public enum class SearchMode {

@@ -17,6 +17,7 @@ import dev.lorekit.PackInfo
 import dev.lorekit.Passage
 import dev.lorekit.SearchMode
 import dev.lorekit.SearchOptions
+import dev.lorekit.ThermalState
 import dev.lorekit.Usage
 import dev.lorekit.internal.ffi.FfiAdapterFile
 import dev.lorekit.internal.ffi.FfiAnswer
@@ -36,6 +37,7 @@ import dev.lorekit.internal.ffi.FfiPassage
 import dev.lorekit.internal.ffi.FfiSearchMode
 import dev.lorekit.internal.ffi.FfiSearchOptions
 import dev.lorekit.internal.ffi.FfiSpan
+import dev.lorekit.internal.ffi.FfiThermalState
 import dev.lorekit.internal.ffi.FfiUsage
 import kotlin.time.toKotlinDuration
 
@@ -46,6 +48,7 @@ internal fun EngineConfiguration.toFfi(): FfiEngineOptions = FfiEngineOptions(
     adapters = adapters.map { (name, file) -> FfiAdapterFile(name, file.absolutePath) },
     threads = count(threads, "threads"),
     contextTokens = count(contextTokens, "contextTokens"),
+    cacheFolder = cacheFolder?.absolutePath,
 )
 
 internal fun SearchOptions.toFfi(): FfiSearchOptions = FfiSearchOptions(
@@ -153,6 +156,13 @@ private fun FfiUsage.toPublic(): Usage = Usage(
 private fun FfiSpan.utf16(): IntRange = utf16Start.toInt() until utf16End.toInt()
 
 private fun bytes(start: ULong, end: ULong): LongRange = start.toLong() until end.toLong()
+
+internal fun ThermalState.toFfi(): FfiThermalState = when (this) {
+    ThermalState.NOMINAL -> FfiThermalState.NOMINAL
+    ThermalState.FAIR -> FfiThermalState.FAIR
+    ThermalState.SERIOUS -> FfiThermalState.SERIOUS
+    ThermalState.CRITICAL -> FfiThermalState.CRITICAL
+}
 
 internal fun LogLevel.toFfi(): FfiLogLevel = when (this) {
     LogLevel.ERROR -> FfiLogLevel.ERROR

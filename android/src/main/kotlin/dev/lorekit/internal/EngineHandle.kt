@@ -14,6 +14,7 @@ import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Deferred
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.async
+import kotlinx.coroutines.launch
 
 /** The native engine with the one flag that says whether it may still be called. */
 internal class EngineHandle private constructor(
@@ -32,6 +33,15 @@ internal class EngineHandle private constructor(
         val cancellation = FfiCancellation()
         val found = blocking.async { runCatching { engine.search(question, options, cancellation) } }
         return translating { awaitOr(found) { cancellation.cancel() }.getOrThrow() }
+    }
+
+    /** A call of the app's lifecycle, which may come when everything is closed already. */
+    fun tell(call: FfiEngine.() -> Unit) {
+        try {
+            translating { open().call() }
+        } catch (_: LoreKitException.Closed) {
+            // There is nothing left to be told.
+        }
     }
 
     fun close() {
@@ -66,10 +76,11 @@ internal class EngineHandle private constructor(
 
     companion object {
         suspend fun open(options: FfiEngineOptions, dispatcher: CoroutineDispatcher): EngineHandle {
-            val opening = CoroutineScope(SupervisorJob() + dispatcher).async { runCatching { FfiEngine.open(options) } }
+            val scope = CoroutineScope(SupervisorJob() + dispatcher)
+            val opening = scope.async { runCatching { FfiEngine.open(options) } }
             val opened = awaitOr(opening) {
                 // Opening cannot be interrupted; what nobody waits for any more is freed when it is there.
-                opening.invokeOnCompletion { opening.getCompleted().onSuccess { it.destroy() } }
+                scope.launch { opening.await().onSuccess { it.destroy() } }
             }
             return EngineHandle(opened.getOrElse { throw toPublic(it) }, dispatcher)
         }

@@ -16,6 +16,7 @@ import dev.lorekit.LoreKitException
 import dev.lorekit.Outcome
 import dev.lorekit.SearchMode
 import dev.lorekit.SearchOptions
+import dev.lorekit.ThermalState
 import dev.lorekit.finalAnswer
 import java.io.File
 import java.util.concurrent.CopyOnWriteArrayList
@@ -36,6 +37,7 @@ import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.async
 import kotlinx.coroutines.cancelAndJoin
 import kotlinx.coroutines.coroutineScope
+import kotlinx.coroutines.delay
 import kotlinx.coroutines.flow.first
 import kotlinx.coroutines.flow.onEach
 import kotlinx.coroutines.flow.take
@@ -61,6 +63,7 @@ class Scenarios(private val folder: File) {
         Scenario("adapter_named_per_request", ::adapterNamedPerRequest),
         Scenario("a_thousand_open_and_close_cycles_with_flat_memory", ::aThousandOpenAndCloseCycles),
         Scenario("use_after_close", ::useAfterClose),
+        Scenario("lifecycle_calls", ::lifecycleCalls),
         Scenario("log_sink", ::logSink),
     )
 
@@ -110,7 +113,9 @@ class Scenarios(private val folder: File) {
             Engine.open(configuration.copy(adapters = mapOf("foreign" to file("foreign-adapter.gguf"))))
         }
         assertEquals("adapter_mismatch", foreign.code)
-        assertEquals("storage", assertFailsWith<LoreKitException.Storage> { Engine.open(configuration.copy(pack = folder)) }.code)
+        // A file in a file: neither missing nor damaged, the system refuses the path.
+        val refused = configuration.copy(pack = file("base.lorepack/inside"))
+        assertEquals("storage", assertFailsWith<LoreKitException.Storage> { Engine.open(refused) }.code)
 
         val engine = Engine.open(configuration)
         suspend fun ask(question: String, options: AnswerOptions = ANSWER) = engine.answer(question, options).finalAnswer()
@@ -172,7 +177,7 @@ class Scenarios(private val folder: File) {
         val whole = engine.answer(GRACE, longPrompt("z")).finalAnswer()
         assertTrue(whole.usage.promptTokens > 12_000, "${whole.usage}")
         // Another first turn, so that nothing of the prompt is in the cache.
-        val seen = cancelAfter(engine, longPrompt("x")) { it is AnswerEvent.Retrieved }
+        val seen = cancelAfter(engine, longPrompt("x"), whole.usage.timeToFirstText / 4) { it is AnswerEvent.Retrieved }
         assertTrue(seen.none { it is AnswerEvent.Text }, "$seen")
         freeWithinTheBound(engine, "cancel during prefill (the whole request takes ${whole.usage.totalTime})")
     }
@@ -184,8 +189,13 @@ class Scenarios(private val folder: File) {
         assertContains(engine.answer(GRACE, ANSWER).finalAnswer().text, "😀")
     }
 
-    /** Collects in a coroutine of its own and cancels that as soon as an event is [enough]. */
-    private suspend fun cancelAfter(engine: Engine, options: AnswerOptions, enough: (AnswerEvent) -> Boolean): List<AnswerEvent> =
+    /** Collects in a coroutine of its own and cancels that [later] after the first event that is [enough]. */
+    private suspend fun cancelAfter(
+        engine: Engine,
+        options: AnswerOptions,
+        later: Duration = Duration.ZERO,
+        enough: (AnswerEvent) -> Boolean,
+    ): List<AnswerEvent> =
         coroutineScope {
             val seen = CopyOnWriteArrayList<AnswerEvent>()
             val reached = CompletableDeferred<Unit>()
@@ -196,6 +206,7 @@ class Scenarios(private val folder: File) {
                 }
             }
             reached.await()
+            delay(later)
             val asked = TimeSource.Monotonic.markNow()
             job.cancelAndJoin()
             assertTrue(job.isCancelled)
@@ -281,6 +292,29 @@ class Scenarios(private val folder: File) {
         assertEquals("fixture", engine.pack.id)
     }
 
+    private suspend fun lifecycleCalls() {
+        val cache = File(folder, "cache").apply { deleteRecursively() }
+        val engine = Engine.open(configuration.copy(cacheFolder = cache.apply { mkdirs() }))
+        suspend fun say() = engine.answer(GRACE, ANSWER).finalAnswer()
+        val before = say().text
+        engine.memoryWarning()
+        assertEquals(before, say().text)
+        engine.enterBackground()
+        engine.enterForeground()
+        assertEquals(before, say().text)
+        engine.clearCaches()
+        engine.setThermalState(ThermalState.CRITICAL)
+        val hot = say()
+        assertContains(hot.text, "😀")
+        assertEquals(1 to 0, hot.citations.size to hot.usage.completionTokens)
+        engine.setThermalState(ThermalState.NOMINAL)
+        assertEquals(before, say().text)
+        engine.close()
+        engine.memoryWarning()
+        engine.enterBackground()
+        cache.deleteRecursively()
+    }
+
     private suspend fun logSink() {
         val records = CopyOnWriteArrayList<LogRecord>()
         val sink = LogSink { record ->
@@ -312,7 +346,7 @@ class Scenarios(private val folder: File) {
         val ANSWER = AnswerOptions(search = BY_WORDS)
 
         /** Options with which the model would talk for long. */
-        val TALKATIVE = ANSWER.copy(format = AnswerFormat.FREE, maxTokens = 3_000, temperature = 2f, seed = 1)
+        val TALKATIVE = ANSWER.copy(format = AnswerFormat.FREE, maxTokens = 3_000)
 
         /** Options with a prompt of about twelve thousand tokens, so that the prefill takes long. */
         fun longPrompt(letter: String) =
