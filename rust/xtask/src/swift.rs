@@ -22,6 +22,7 @@ const GENERATED: [(&str, &[&str]); 3] = [
 /// Where the READMEs' samples stand as code that is compiled and run.
 const SAMPLES: &str = "ios/Tests/LoreKitTests/ReadmeSamples.swift";
 const READMES: [&str; 2] = ["README.md", "ios/README.md"];
+const SCREEN: &str = "examples/ios-chat/Sources";
 /// What the console example is asked of the sample handbook, and by which models: small, so that it takes seconds.
 const MODELS: (&str, &str) = ("smollm2-135m-instruct", "minilm-l6-v2");
 const DOCUMENTS: &str = "examples/handbook/en";
@@ -50,6 +51,7 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     swift.step("running the tests", "ios", &test)?;
     swift.apple_manifest()?;
     swift.documentation()?;
+    swift.chat_screen()?;
     let example = "examples/swift-console";
     swift.step("building the console example", example, &["build", "--scratch-path", "/build/console"])?;
     swift.console()
@@ -213,22 +215,31 @@ impl Swift {
 
     /// The documentation catalogue converts without a warning: every symbol it links to is there.
     fn documentation(&self) -> Result<(), String> {
+        eprintln!("\n== converting the documentation");
+        let symbols = self.work.join("files/symbols");
+        fs::create_dir_all(&symbols).map_err(|error| format!("{}: {error}", symbols.display()))?;
         let mut extract = self.inside("ios", &[], "swift-symbolgraph-extract");
-        extract.args([
-            "-module-name",
-            "LoreKit",
-            "-I",
-            "/build/ios/debug/Modules",
-            "-I",
-            "/lorekit/ios/Sources/LoreKitFFI",
-        ]);
-        extract.args(["-target", &format!("{}-unknown-linux-gnu", std::env::consts::ARCH)]);
-        extract.args(["-minimum-access-level", "public", "-output-dir", "/build"]);
+        extract.args(["-module-name", "LoreKit", "-minimum-access-level", "public", "-output-dir", "/files/symbols"]);
+        extract.args(["-I", "/build/ios/debug/Modules", "-I", "/lorekit/ios/Sources/LoreKitFFI"]);
+        let vendor = if cfg!(target_arch = "x86_64") { "pc" } else { "unknown" };
+        extract.args(["-target", &format!("{}-{vendor}-linux-gnu", std::env::consts::ARCH)]);
         printed(extract)?;
         let mut convert = self.inside("ios", &[], "docc");
-        convert.args(["convert", "Sources/LoreKit/LoreKit.docc", "--additional-symbol-graph-dir", "/build"]);
+        convert.args(["convert", "Sources/LoreKit/LoreKit.docc", "--additional-symbol-graph-dir", "/files/symbols"]);
+        convert.args(["--fallback-display-name", "LoreKit", "--fallback-bundle-identifier", "dev.lorekit.LoreKit"]);
         convert.args(["--output-path", "/tmp/LoreKit.doccarchive", "--warnings-as-errors"]);
         printed(convert).map(drop)
+    }
+
+    /// The chat screen is Swift; more cannot be said where there is no SwiftUI.
+    fn chat_screen(&self) -> Result<(), String> {
+        eprintln!("\n== parsing {SCREEN}");
+        let folder = root().join(SCREEN);
+        let entries = fs::read_dir(&folder).map_err(|error| format!("{SCREEN}: {error}"))?;
+        let mut parse = self.inside(SCREEN, &[], "swiftc");
+        parse.args(["-frontend", "-parse", "-swift-version", "6"]);
+        parse.args(entries.flatten().map(|entry| entry.file_name()));
+        printed(parse).map(drop)
     }
 
     /// Runs the console example on the sample handbook, or on the fixtures where there are no models.
