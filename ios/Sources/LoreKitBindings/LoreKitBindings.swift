@@ -398,7 +398,7 @@ private func uniffiTraitInterfaceCallWithError<T, E>(
         callStatus.pointee.errorBuf = FfiConverterString.lower(String(describing: error))
     }
 }
-// Initial value and increment amount for handles. 
+// Initial value and increment amount for handles.
 // These ensure that SWIFT handles always have the lowest bit set
 fileprivate let UNIFFI_HANDLEMAP_INITIAL: UInt64 = 1
 fileprivate let UNIFFI_HANDLEMAP_DELTA: UInt64 = 2
@@ -613,12 +613,12 @@ fileprivate struct FfiConverterDuration: FfiConverterRustBuffer {
  * The events of one answer. Freeing it cancels the request; a foreign cancellation must call [`cancel`](Self::cancel).
  */
 public protocol FfiAnswerStreamProtocol: AnyObject, Sendable {
-    
+
     /**
      * Asks the model to stop, and wakes a waiting reader at once. The engine stays usable.
      */
-    func cancel() 
-    
+    func cancel()
+
     /**
      * Reads to the end and returns the whole answer.
      *
@@ -626,7 +626,7 @@ public protocol FfiAnswerStreamProtocol: AnyObject, Sendable {
      * As [`next_batch`](Self::next_batch).
      */
     func finalAnswer() async throws  -> FfiAnswer
-    
+
     /**
      * Waits for the next events; an empty batch is the end. One reader at a time.
      *
@@ -634,7 +634,7 @@ public protocol FfiAnswerStreamProtocol: AnyObject, Sendable {
      * The request's error, once; [`FfiError::Cancelled`](crate::FfiError) after [`cancel`](Self::cancel).
      */
     func nextBatch() async throws  -> [FfiAnswerEvent]
-    
+
 }
 /**
  * The events of one answer. Freeing it cancels the request; a foreign cancellation must call [`cancel`](Self::cancel).
@@ -689,9 +689,9 @@ open class FfiAnswerStream: FfiAnswerStreamProtocol, @unchecked Sendable {
         try! rustCall { uniffi_lorekit_ffi_fn_free_ffianswerstream(handle, $0) }
     }
 
-    
 
-    
+
+
     /**
      * Asks the model to stop, and wakes a waiting reader at once. The engine stays usable.
      */
@@ -702,7 +702,7 @@ open func cancel()  {try! rustCall() {
     )
 }
 }
-    
+
     /**
      * Reads to the end and returns the whole answer.
      *
@@ -724,7 +724,7 @@ open func finalAnswer()async throws  -> FfiAnswer  {
             errorHandler: FfiConverterTypeFfiError_lift
         )
 }
-    
+
     /**
      * Waits for the next events; an empty batch is the end. One reader at a time.
      *
@@ -746,9 +746,9 @@ open func nextBatch()async throws  -> [FfiAnswerEvent]  {
             errorHandler: FfiConverterTypeFfiError_lift
         )
 }
-    
 
-    
+
+
 }
 
 
@@ -801,12 +801,12 @@ public func FfiConverterTypeFfiAnswerStream_lower(_ value: FfiAnswerStream) -> U
  * Cancels one search; a new one for each.
  */
 public protocol FfiCancellationProtocol: AnyObject, Sendable {
-    
+
     /**
      * Asks the search to stop. Calling it again changes nothing.
      */
-    func cancel() 
-    
+    func cancel()
+
 }
 /**
  * Cancels one search; a new one for each.
@@ -872,9 +872,9 @@ public convenience init() {
         try! rustCall { uniffi_lorekit_ffi_fn_free_fficancellation(handle, $0) }
     }
 
-    
 
-    
+
+
     /**
      * Asks the search to stop. Calling it again changes nothing.
      */
@@ -885,9 +885,9 @@ open func cancel()  {try! rustCall() {
     )
 }
 }
-    
 
-    
+
+
 }
 
 
@@ -940,7 +940,7 @@ public func FfiConverterTypeFfiCancellation_lower(_ value: FfiCancellation) -> U
  * A knowledge pack with its models. Every method may be called from any thread.
  */
 public protocol FfiEngineProtocol: AnyObject, Sendable {
-    
+
     /**
      * Starts an answer and returns its stream at once.
      *
@@ -948,17 +948,50 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
      * `EmptyQuestion`, `NoModel` and `Closed` at once; everything else comes through the stream.
      */
     func answer(question: String, options: FfiAnswerOptions) throws  -> FfiAnswerStream
-    
+
+    /**
+     * Forgets everything that was computed for prompts, in memory and on disk.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+    func clearCaches() throws
+
+    /**
+     * The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
+     * Returns at once.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+    func enterBackground() throws
+
+    /**
+     * The app comes back.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+    func enterForeground() throws
+
+    /**
+     * Gives back the memory of caches, as soon as a running answer is done. Returns at once.
+     *
+     * # Errors
+     * None today; a caught panic would be one. The same holds for the calls below.
+     */
+    func memoryWarning() throws
+
     /**
      * What the language model says of itself, if there is one.
      */
     func modelInfo()  -> FfiModelInfo?
-    
+
     /**
      * What the pack says of itself.
      */
     func packInfo()  -> FfiPackInfo
-    
+
     /**
      * The best passages for a question, best first. Blocks, and waits behind a running answer.
      *
@@ -966,15 +999,23 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
      * `EmptyQuestion`, `Cancelled`, `Closed`, or a storage error.
      */
     func search(question: String, options: FfiSearchOptions, cancellation: FfiCancellation) throws  -> [FfiPassage]
-    
+
+    /**
+     * Says how hot the device is; it holds from the next question on.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+    func setThermalState(state: FfiThermalState) throws
+
     /**
      * Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.
      *
      * # Errors
      * None today; a caught panic would be one.
      */
-    func shutDown() throws 
-    
+    func shutDown() throws
+
 }
 /**
  * A knowledge pack with its models. Every method may be called from any thread.
@@ -1029,7 +1070,7 @@ open class FfiEngine: FfiEngineProtocol, @unchecked Sendable {
         try! rustCall { uniffi_lorekit_ffi_fn_free_ffiengine(handle, $0) }
     }
 
-    
+
     /**
      * Opens pack, embedder, model and adapters. Blocks: reading a model takes from milliseconds to seconds.
      *
@@ -1044,9 +1085,9 @@ public static func `open`(options: FfiEngineOptions)throws  -> FfiEngine  {
     )
 })
 }
-    
 
-    
+
+
     /**
      * Starts an answer and returns its stream at once.
      *
@@ -1063,7 +1104,64 @@ open func answer(question: String, options: FfiAnswerOptions)throws  -> FfiAnswe
     )
 })
 }
-    
+
+    /**
+     * Forgets everything that was computed for prompts, in memory and on disk.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+open func clearCaches()throws   {try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_clear_caches(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
+     * Returns at once.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+open func enterBackground()throws   {try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_enter_background(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * The app comes back.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+open func enterForeground()throws   {try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_enter_foreground(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * Gives back the memory of caches, as soon as a running answer is done. Returns at once.
+     *
+     * # Errors
+     * None today; a caught panic would be one. The same holds for the calls below.
+     */
+open func memoryWarning()throws   {try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_memory_warning(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
     /**
      * What the language model says of itself, if there is one.
      */
@@ -1075,7 +1173,7 @@ open func modelInfo() -> FfiModelInfo?  {
     )
 })
 }
-    
+
     /**
      * What the pack says of itself.
      */
@@ -1087,7 +1185,7 @@ open func packInfo() -> FfiPackInfo  {
     )
 })
 }
-    
+
     /**
      * The best passages for a question, best first. Blocks, and waits behind a running answer.
      *
@@ -1105,7 +1203,22 @@ open func search(question: String, options: FfiSearchOptions, cancellation: FfiC
     )
 })
 }
-    
+
+    /**
+     * Says how hot the device is; it holds from the next question on.
+     *
+     * # Errors
+     * As [`memory_warning`](Self::memory_warning).
+     */
+open func setThermalState(state: FfiThermalState)throws   {try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_set_thermal_state(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeFfiThermalState_lower(state),uniffiCallStatus
+    )
+}
+}
+
     /**
      * Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.
      *
@@ -1119,9 +1232,9 @@ open func shutDown()throws   {try rustCallWithError(FfiConverterTypeFfiError_lif
     )
 }
 }
-    
 
-    
+
+
 }
 
 
@@ -1174,15 +1287,15 @@ public func FfiConverterTypeFfiEngine_lower(_ value: FfiEngine) -> UInt64 {
  * Where log records go. Called from any thread, also the engine's: it must return soon and not call the library.
  */
 public protocol FfiLogSink: AnyObject, Sendable {
-    
+
     /**
      * Takes one record.
      *
      * # Errors
      * Whatever the sink throws; it is ignored.
      */
-    func record(record: FfiLogRecord) throws 
-    
+    func record(record: FfiLogRecord) throws
+
 }
 /**
  * Where log records go. Called from any thread, also the engine's: it must return soon and not call the library.
@@ -1237,9 +1350,9 @@ open class FfiLogSinkImpl: FfiLogSink, @unchecked Sendable {
         try! rustCall { uniffi_lorekit_ffi_fn_free_ffilogsink(handle, $0) }
     }
 
-    
 
-    
+
+
     /**
      * Takes one record.
      *
@@ -1254,9 +1367,9 @@ open func record(record: FfiLogRecord)throws   {try rustCallWithError(FfiConvert
     )
 }
 }
-    
 
-    
+
+
 }
 
 
@@ -1299,7 +1412,7 @@ fileprivate struct UniffiCallbackInterfaceFfiLogSink {
                 )
             }
 
-            
+
             let writeReturn = { () }
             uniffiTraitInterfaceCallWithError(
                 callStatus: uniffiCallStatus,
@@ -1403,7 +1516,7 @@ public struct FfiAdapterFile: Equatable, Hashable {
     public init(
         /**
          * The name by which a request asks for it.
-         */name: String, 
+         */name: String,
         /**
          * The adapter, as GGUF.
          */path: String) {
@@ -1411,9 +1524,9 @@ public struct FfiAdapterFile: Equatable, Hashable {
         self.path = path
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -1427,7 +1540,7 @@ public struct FfiConverterTypeFfiAdapterFile: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAdapterFile {
         return
             try FfiAdapterFile(
-                name: FfiConverterString.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf),
                 path: FfiConverterString.read(from: &buf)
         )
     }
@@ -1484,16 +1597,16 @@ public struct FfiAnswer: Equatable, Hashable {
     public init(
         /**
          * The whole text, as it was streamed.
-         */text: String, 
+         */text: String,
         /**
          * Verified citations, in the order of their place in `text`.
-         */citations: [FfiCitation], 
+         */citations: [FfiCitation],
         /**
          * The passages that were in the prompt, best first; for a declined question the nearest ones.
-         */passages: [FfiPassage], 
+         */passages: [FfiPassage],
         /**
          * How it ended.
-         */outcome: FfiOutcome, 
+         */outcome: FfiOutcome,
         /**
          * What it took.
          */usage: FfiUsage) {
@@ -1504,9 +1617,9 @@ public struct FfiAnswer: Equatable, Hashable {
         self.usage = usage
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -1520,10 +1633,10 @@ public struct FfiConverterTypeFfiAnswer: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAnswer {
         return
             try FfiAnswer(
-                text: FfiConverterString.read(from: &buf), 
-                citations: FfiConverterSequenceTypeFfiCitation.read(from: &buf), 
-                passages: FfiConverterSequenceTypeFfiPassage.read(from: &buf), 
-                outcome: FfiConverterTypeFfiOutcome.read(from: &buf), 
+                text: FfiConverterString.read(from: &buf),
+                citations: FfiConverterSequenceTypeFfiCitation.read(from: &buf),
+                passages: FfiConverterSequenceTypeFfiPassage.read(from: &buf),
+                outcome: FfiConverterTypeFfiOutcome.read(from: &buf),
                 usage: FfiConverterTypeFfiUsage.read(from: &buf)
         )
     }
@@ -1595,25 +1708,25 @@ public struct FfiAnswerOptions: Equatable, Hashable {
     public init(
         /**
          * How to search.
-         */search: FfiSearchOptions, 
+         */search: FfiSearchOptions,
         /**
          * The shape of the answer.
-         */format: FfiAnswerFormat, 
+         */format: FfiAnswerFormat,
         /**
          * Tokens of the answer at most.
-         */maxTokens: UInt32, 
+         */maxTokens: UInt32,
         /**
          * Randomness of the free parts; 0 always takes the likeliest token.
-         */temperature: Float, 
+         */temperature: Float,
         /**
          * Seed for a temperature above 0.
-         */seed: UInt64, 
+         */seed: UInt64,
         /**
          * Name of the adapter that decides how it is said.
-         */adapter: String?, 
+         */adapter: String?,
         /**
          * Cosine similarity below which the question is declined; `None` takes the pack's own floor.
-         */floor: Float?, 
+         */floor: Float?,
         /**
          * Earlier turns of the conversation, oldest first.
          */history: [FfiExchange]) {
@@ -1627,9 +1740,9 @@ public struct FfiAnswerOptions: Equatable, Hashable {
         self.history = history
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -1643,13 +1756,13 @@ public struct FfiConverterTypeFfiAnswerOptions: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAnswerOptions {
         return
             try FfiAnswerOptions(
-                search: FfiConverterTypeFfiSearchOptions.read(from: &buf), 
-                format: FfiConverterTypeFfiAnswerFormat.read(from: &buf), 
-                maxTokens: FfiConverterUInt32.read(from: &buf), 
-                temperature: FfiConverterFloat.read(from: &buf), 
-                seed: FfiConverterUInt64.read(from: &buf), 
-                adapter: FfiConverterOptionString.read(from: &buf), 
-                floor: FfiConverterOptionFloat.read(from: &buf), 
+                search: FfiConverterTypeFfiSearchOptions.read(from: &buf),
+                format: FfiConverterTypeFfiAnswerFormat.read(from: &buf),
+                maxTokens: FfiConverterUInt32.read(from: &buf),
+                temperature: FfiConverterFloat.read(from: &buf),
+                seed: FfiConverterUInt64.read(from: &buf),
+                adapter: FfiConverterOptionString.read(from: &buf),
+                floor: FfiConverterOptionFloat.read(from: &buf),
                 history: FfiConverterSequenceTypeFfiExchange.read(from: &buf)
         )
     }
@@ -1712,16 +1825,16 @@ public struct FfiCitation: Equatable, Hashable {
     public init(
         /**
          * The span of the answer's text.
-         */answer: FfiSpan, 
+         */answer: FfiSpan,
         /**
          * Index into the answer's passages.
-         */passage: UInt32, 
+         */passage: UInt32,
         /**
          * The span of that passage's text.
-         */quoted: FfiSpan, 
+         */quoted: FfiSpan,
         /**
          * First byte in the source file.
-         */sourceStart: UInt64, 
+         */sourceStart: UInt64,
         /**
          * The byte after the last in the source file.
          */sourceEnd: UInt64) {
@@ -1732,9 +1845,9 @@ public struct FfiCitation: Equatable, Hashable {
         self.sourceEnd = sourceEnd
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -1748,10 +1861,10 @@ public struct FfiConverterTypeFfiCitation: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiCitation {
         return
             try FfiCitation(
-                answer: FfiConverterTypeFfiSpan.read(from: &buf), 
-                passage: FfiConverterUInt32.read(from: &buf), 
-                quoted: FfiConverterTypeFfiSpan.read(from: &buf), 
-                sourceStart: FfiConverterUInt64.read(from: &buf), 
+                answer: FfiConverterTypeFfiSpan.read(from: &buf),
+                passage: FfiConverterUInt32.read(from: &buf),
+                quoted: FfiConverterTypeFfiSpan.read(from: &buf),
+                sourceStart: FfiConverterUInt64.read(from: &buf),
                 sourceEnd: FfiConverterUInt64.read(from: &buf)
         )
     }
@@ -1809,39 +1922,49 @@ public struct FfiEngineOptions: Equatable, Hashable {
      * Window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
      */
     public let contextTokens: UInt32
+    /**
+     * Folder in which computed beginnings of prompts outlive the process; `None` keeps them in memory alone.
+     * Like memory, it holds what passages say.
+     */
+    public let cacheFolder: String?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
          * The knowledge pack.
-         */pack: String, 
+         */pack: String,
         /**
          * The embedder the pack was built with, as GGUF.
-         */embedder: String, 
+         */embedder: String,
         /**
          * The language model, as GGUF. Without one the engine searches but does not answer.
-         */model: String?, 
+         */model: String?,
         /**
          * LoRA adapters by name; each request names one, or none.
-         */adapters: [FfiAdapterFile], 
+         */adapters: [FfiAdapterFile],
         /**
          * Threads for inference; 0 takes the number of processors, at most 4.
-         */threads: UInt32, 
+         */threads: UInt32,
         /**
          * Window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
-         */contextTokens: UInt32) {
+         */contextTokens: UInt32,
+        /**
+         * Folder in which computed beginnings of prompts outlive the process; `None` keeps them in memory alone.
+         * Like memory, it holds what passages say.
+         */cacheFolder: String? = nil) {
         self.pack = pack
         self.embedder = embedder
         self.model = model
         self.adapters = adapters
         self.threads = threads
         self.contextTokens = contextTokens
+        self.cacheFolder = cacheFolder
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -1855,12 +1978,13 @@ public struct FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiEngineOptions {
         return
             try FfiEngineOptions(
-                pack: FfiConverterString.read(from: &buf), 
-                embedder: FfiConverterString.read(from: &buf), 
-                model: FfiConverterOptionString.read(from: &buf), 
-                adapters: FfiConverterSequenceTypeFfiAdapterFile.read(from: &buf), 
-                threads: FfiConverterUInt32.read(from: &buf), 
-                contextTokens: FfiConverterUInt32.read(from: &buf)
+                pack: FfiConverterString.read(from: &buf),
+                embedder: FfiConverterString.read(from: &buf),
+                model: FfiConverterOptionString.read(from: &buf),
+                adapters: FfiConverterSequenceTypeFfiAdapterFile.read(from: &buf),
+                threads: FfiConverterUInt32.read(from: &buf),
+                contextTokens: FfiConverterUInt32.read(from: &buf),
+                cacheFolder: FfiConverterOptionString.read(from: &buf)
         )
     }
 
@@ -1871,6 +1995,7 @@ public struct FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer {
         FfiConverterSequenceTypeFfiAdapterFile.write(value.adapters, into: &buf)
         FfiConverterUInt32.write(value.threads, into: &buf)
         FfiConverterUInt32.write(value.contextTokens, into: &buf)
+        FfiConverterOptionString.write(value.cacheFolder, into: &buf)
     }
 }
 
@@ -1908,7 +2033,7 @@ public struct FfiExchange: Equatable, Hashable {
     public init(
         /**
          * What was asked.
-         */question: String, 
+         */question: String,
         /**
          * What was answered.
          */answer: String) {
@@ -1916,9 +2041,9 @@ public struct FfiExchange: Equatable, Hashable {
         self.answer = answer
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -1932,7 +2057,7 @@ public struct FfiConverterTypeFfiExchange: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiExchange {
         return
             try FfiExchange(
-                question: FfiConverterString.read(from: &buf), 
+                question: FfiConverterString.read(from: &buf),
                 answer: FfiConverterString.read(from: &buf)
         )
     }
@@ -1981,10 +2106,10 @@ public struct FfiLogRecord: Equatable, Hashable {
     public init(
         /**
          * Its weight.
-         */level: FfiLogLevel, 
+         */level: FfiLogLevel,
         /**
          * Where it comes from, for example `lorekit_answer::engine`.
-         */target: String, 
+         */target: String,
         /**
          * What happened.
          */text: String) {
@@ -1993,9 +2118,9 @@ public struct FfiLogRecord: Equatable, Hashable {
         self.text = text
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2009,8 +2134,8 @@ public struct FfiConverterTypeFfiLogRecord: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiLogRecord {
         return
             try FfiLogRecord(
-                level: FfiConverterTypeFfiLogLevel.read(from: &buf), 
-                target: FfiConverterString.read(from: &buf), 
+                level: FfiConverterTypeFfiLogLevel.read(from: &buf),
+                target: FfiConverterString.read(from: &buf),
                 text: FfiConverterString.read(from: &buf)
         )
     }
@@ -2064,13 +2189,13 @@ public struct FfiModelInfo: Equatable, Hashable {
     public init(
         /**
          * The name in the file.
-         */name: String, 
+         */name: String,
         /**
          * The architecture, for example `qwen2`.
-         */architecture: String, 
+         */architecture: String,
         /**
          * Size of the file in bytes.
-         */fileBytes: UInt64, 
+         */fileBytes: UInt64,
         /**
          * Tokens that prompt and answer may take together.
          */contextTokens: UInt64) {
@@ -2080,9 +2205,9 @@ public struct FfiModelInfo: Equatable, Hashable {
         self.contextTokens = contextTokens
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2096,9 +2221,9 @@ public struct FfiConverterTypeFfiModelInfo: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiModelInfo {
         return
             try FfiModelInfo(
-                name: FfiConverterString.read(from: &buf), 
-                architecture: FfiConverterString.read(from: &buf), 
-                fileBytes: FfiConverterUInt64.read(from: &buf), 
+                name: FfiConverterString.read(from: &buf),
+                architecture: FfiConverterString.read(from: &buf),
+                fileBytes: FfiConverterUInt64.read(from: &buf),
                 contextTokens: FfiConverterUInt64.read(from: &buf)
         )
     }
@@ -2169,25 +2294,25 @@ public struct FfiPackInfo: Equatable, Hashable {
     public init(
         /**
          * The pack's id.
-         */id: String, 
+         */id: String,
         /**
          * Its version, which grows with every release.
-         */version: UInt64, 
+         */version: UInt64,
         /**
          * Its title.
-         */title: String, 
+         */title: String,
         /**
          * The languages of its documents.
-         */languages: [String], 
+         */languages: [String],
         /**
          * How many documents it holds.
-         */documentCount: UInt64, 
+         */documentCount: UInt64,
         /**
          * How many passages it holds.
-         */passageCount: UInt64, 
+         */passageCount: UInt64,
         /**
          * The licence of its contents, as its publisher stated it.
-         */licence: String, 
+         */licence: String,
         /**
          * Hash of its logical state, in hexadecimal.
          */state: String) {
@@ -2201,9 +2326,9 @@ public struct FfiPackInfo: Equatable, Hashable {
         self.state = state
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2217,13 +2342,13 @@ public struct FfiConverterTypeFfiPackInfo: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiPackInfo {
         return
             try FfiPackInfo(
-                id: FfiConverterString.read(from: &buf), 
-                version: FfiConverterUInt64.read(from: &buf), 
-                title: FfiConverterString.read(from: &buf), 
-                languages: FfiConverterSequenceString.read(from: &buf), 
-                documentCount: FfiConverterUInt64.read(from: &buf), 
-                passageCount: FfiConverterUInt64.read(from: &buf), 
-                licence: FfiConverterString.read(from: &buf), 
+                id: FfiConverterString.read(from: &buf),
+                version: FfiConverterUInt64.read(from: &buf),
+                title: FfiConverterString.read(from: &buf),
+                languages: FfiConverterSequenceString.read(from: &buf),
+                documentCount: FfiConverterUInt64.read(from: &buf),
+                passageCount: FfiConverterUInt64.read(from: &buf),
+                licence: FfiConverterString.read(from: &buf),
                 state: FfiConverterString.read(from: &buf)
         )
     }
@@ -2338,55 +2463,55 @@ public struct FfiPassage: Equatable, Hashable {
     public init(
         /**
          * Its name across builds, in hexadecimal.
-         */id: String, 
+         */id: String,
         /**
          * Its text.
-         */text: String, 
+         */text: String,
         /**
          * Stable name of its document.
-         */documentId: String, 
+         */documentId: String,
         /**
          * Title of its document.
-         */documentTitle: String, 
+         */documentTitle: String,
         /**
          * Path of the document in the publisher's folder.
-         */documentPath: String, 
+         */documentPath: String,
         /**
          * Edition of the document.
-         */documentVersion: String?, 
+         */documentVersion: String?,
         /**
          * Language of the document, BCP 47.
-         */language: String, 
+         */language: String,
         /**
          * Headings above it, outermost first.
-         */titlePath: [String], 
+         */titlePath: [String],
         /**
          * Label of its article.
-         */article: String?, 
+         */article: String?,
         /**
          * Document id, `#`, and article number or heading.
-         */place: String, 
+         */place: String,
         /**
          * First byte in the source file.
-         */sourceStart: UInt64, 
+         */sourceStart: UInt64,
         /**
          * The byte after the last in the source file.
-         */sourceEnd: UInt64, 
+         */sourceEnd: UInt64,
         /**
          * Page in the source.
-         */page: UInt32?, 
+         */page: UInt32?,
         /**
          * First day it holds, `YYYY-MM-DD`.
-         */validFrom: String?, 
+         */validFrom: String?,
         /**
          * Last day it holds, `YYYY-MM-DD`.
-         */validTo: String?, 
+         */validTo: String?,
         /**
          * Fused score, `0.0..=1.0`, larger is better; comparable within one search only.
-         */score: Float, 
+         */score: Float,
         /**
          * Cosine similarity of question and passage, if the search used vectors.
-         */dense: Float?, 
+         */dense: Float?,
         /**
          * BM25 score, if the passage shares a term with the question.
          */lexical: Float?) {
@@ -2410,9 +2535,9 @@ public struct FfiPassage: Equatable, Hashable {
         self.lexical = lexical
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2426,23 +2551,23 @@ public struct FfiConverterTypeFfiPassage: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiPassage {
         return
             try FfiPassage(
-                id: FfiConverterString.read(from: &buf), 
-                text: FfiConverterString.read(from: &buf), 
-                documentId: FfiConverterString.read(from: &buf), 
-                documentTitle: FfiConverterString.read(from: &buf), 
-                documentPath: FfiConverterString.read(from: &buf), 
-                documentVersion: FfiConverterOptionString.read(from: &buf), 
-                language: FfiConverterString.read(from: &buf), 
-                titlePath: FfiConverterSequenceString.read(from: &buf), 
-                article: FfiConverterOptionString.read(from: &buf), 
-                place: FfiConverterString.read(from: &buf), 
-                sourceStart: FfiConverterUInt64.read(from: &buf), 
-                sourceEnd: FfiConverterUInt64.read(from: &buf), 
-                page: FfiConverterOptionUInt32.read(from: &buf), 
-                validFrom: FfiConverterOptionString.read(from: &buf), 
-                validTo: FfiConverterOptionString.read(from: &buf), 
-                score: FfiConverterFloat.read(from: &buf), 
-                dense: FfiConverterOptionFloat.read(from: &buf), 
+                id: FfiConverterString.read(from: &buf),
+                text: FfiConverterString.read(from: &buf),
+                documentId: FfiConverterString.read(from: &buf),
+                documentTitle: FfiConverterString.read(from: &buf),
+                documentPath: FfiConverterString.read(from: &buf),
+                documentVersion: FfiConverterOptionString.read(from: &buf),
+                language: FfiConverterString.read(from: &buf),
+                titlePath: FfiConverterSequenceString.read(from: &buf),
+                article: FfiConverterOptionString.read(from: &buf),
+                place: FfiConverterString.read(from: &buf),
+                sourceStart: FfiConverterUInt64.read(from: &buf),
+                sourceEnd: FfiConverterUInt64.read(from: &buf),
+                page: FfiConverterOptionUInt32.read(from: &buf),
+                validFrom: FfiConverterOptionString.read(from: &buf),
+                validTo: FfiConverterOptionString.read(from: &buf),
+                score: FfiConverterFloat.read(from: &buf),
+                dense: FfiConverterOptionFloat.read(from: &buf),
                 lexical: FfiConverterOptionFloat.read(from: &buf)
         )
     }
@@ -2507,10 +2632,10 @@ public struct FfiSearchOptions: Equatable, Hashable {
     public init(
         /**
          * How many places to return.
-         */limit: UInt32, 
+         */limit: UInt32,
         /**
          * Which lists take part.
-         */mode: FfiSearchMode, 
+         */mode: FfiSearchMode,
         /**
          * The day for which the rules are asked, `YYYY-MM-DD`; `None` takes today.
          */asOf: String?) {
@@ -2519,9 +2644,9 @@ public struct FfiSearchOptions: Equatable, Hashable {
         self.asOf = asOf
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2535,8 +2660,8 @@ public struct FfiConverterTypeFfiSearchOptions: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiSearchOptions {
         return
             try FfiSearchOptions(
-                limit: FfiConverterUInt32.read(from: &buf), 
-                mode: FfiConverterTypeFfiSearchMode.read(from: &buf), 
+                limit: FfiConverterUInt32.read(from: &buf),
+                mode: FfiConverterTypeFfiSearchMode.read(from: &buf),
                 asOf: FfiConverterOptionString.read(from: &buf)
         )
     }
@@ -2590,13 +2715,13 @@ public struct FfiSpan: Equatable, Hashable {
     public init(
         /**
          * First byte.
-         */utf8Start: UInt64, 
+         */utf8Start: UInt64,
         /**
          * The byte after the last.
-         */utf8End: UInt64, 
+         */utf8End: UInt64,
         /**
          * First UTF-16 unit.
-         */utf16Start: UInt64, 
+         */utf16Start: UInt64,
         /**
          * The UTF-16 unit after the last.
          */utf16End: UInt64) {
@@ -2606,9 +2731,9 @@ public struct FfiSpan: Equatable, Hashable {
         self.utf16End = utf16End
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2622,9 +2747,9 @@ public struct FfiConverterTypeFfiSpan: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiSpan {
         return
             try FfiSpan(
-                utf8Start: FfiConverterUInt64.read(from: &buf), 
-                utf8End: FfiConverterUInt64.read(from: &buf), 
-                utf16Start: FfiConverterUInt64.read(from: &buf), 
+                utf8Start: FfiConverterUInt64.read(from: &buf),
+                utf8End: FfiConverterUInt64.read(from: &buf),
+                utf16Start: FfiConverterUInt64.read(from: &buf),
                 utf16End: FfiConverterUInt64.read(from: &buf)
         )
     }
@@ -2695,25 +2820,25 @@ public struct FfiUsage: Equatable, Hashable {
     public init(
         /**
          * Tokens of the whole prompt.
-         */promptTokens: UInt64, 
+         */promptTokens: UInt64,
         /**
          * Prompt tokens that were still in the cache from the request before.
-         */reusedTokens: UInt64, 
+         */reusedTokens: UInt64,
         /**
          * Tokens of the answer.
-         */completionTokens: UInt64, 
+         */completionTokens: UInt64,
         /**
          * From the request to the passages.
-         */timeToPassages: TimeInterval, 
+         */timeToPassages: TimeInterval,
         /**
          * From the request to the first piece of text; zero when there was none.
-         */timeToFirstText: TimeInterval, 
+         */timeToFirstText: TimeInterval,
         /**
          * From the request to the end.
-         */totalTime: TimeInterval, 
+         */totalTime: TimeInterval,
         /**
          * Prompt tokens per second, without the reused ones; zero when nothing was computed.
-         */prefillTokensPerSecond: Double, 
+         */prefillTokensPerSecond: Double,
         /**
          * Answer tokens per second.
          */decodeTokensPerSecond: Double) {
@@ -2727,9 +2852,9 @@ public struct FfiUsage: Equatable, Hashable {
         self.decodeTokensPerSecond = decodeTokensPerSecond
     }
 
-    
 
-    
+
+
 }
 
 #if compiler(>=6)
@@ -2743,13 +2868,13 @@ public struct FfiConverterTypeFfiUsage: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiUsage {
         return
             try FfiUsage(
-                promptTokens: FfiConverterUInt64.read(from: &buf), 
-                reusedTokens: FfiConverterUInt64.read(from: &buf), 
-                completionTokens: FfiConverterUInt64.read(from: &buf), 
-                timeToPassages: FfiConverterDuration.read(from: &buf), 
-                timeToFirstText: FfiConverterDuration.read(from: &buf), 
-                totalTime: FfiConverterDuration.read(from: &buf), 
-                prefillTokensPerSecond: FfiConverterDouble.read(from: &buf), 
+                promptTokens: FfiConverterUInt64.read(from: &buf),
+                reusedTokens: FfiConverterUInt64.read(from: &buf),
+                completionTokens: FfiConverterUInt64.read(from: &buf),
+                timeToPassages: FfiConverterDuration.read(from: &buf),
+                timeToFirstText: FfiConverterDuration.read(from: &buf),
+                totalTime: FfiConverterDuration.read(from: &buf),
+                prefillTokensPerSecond: FfiConverterDouble.read(from: &buf),
                 decodeTokensPerSecond: FfiConverterDouble.read(from: &buf)
         )
     }
@@ -2787,7 +2912,7 @@ public func FfiConverterTypeFfiUsage_lower(_ value: FfiUsage) -> RustBuffer {
  */
 
 public enum FfiAnswerEvent: Equatable, Hashable {
-    
+
     /**
      * What was found, best first, before the model has said a word.
      */
@@ -2840,46 +2965,46 @@ public struct FfiConverterTypeFfiAnswerEvent: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAnswerEvent {
         let variant: Int32 = try readInt(&buf)
         switch variant {
-        
+
         case 1: return .retrieved(passages: try FfiConverterSequenceTypeFfiPassage.read(from: &buf)
         )
-        
+
         case 2: return .text(delta: try FfiConverterString.read(from: &buf)
         )
-        
+
         case 3: return .citation(citation: try FfiConverterTypeFfiCitation.read(from: &buf)
         )
-        
+
         case 4: return .finished(answer: try FfiConverterTypeFfiAnswer.read(from: &buf)
         )
-        
+
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
 
     public static func write(_ value: FfiAnswerEvent, into buf: inout [UInt8]) {
         switch value {
-        
-        
+
+
         case let .retrieved(passages):
             writeInt(&buf, Int32(1))
             FfiConverterSequenceTypeFfiPassage.write(passages, into: &buf)
-            
-        
+
+
         case let .text(delta):
             writeInt(&buf, Int32(2))
             FfiConverterString.write(delta, into: &buf)
-            
-        
+
+
         case let .citation(citation):
             writeInt(&buf, Int32(3))
             FfiConverterTypeFfiCitation.write(citation, into: &buf)
-            
-        
+
+
         case let .finished(answer):
             writeInt(&buf, Int32(4))
             FfiConverterTypeFfiAnswer.write(answer, into: &buf)
-            
+
         }
     }
 }
@@ -2906,7 +3031,7 @@ public func FfiConverterTypeFfiAnswerEvent_lower(_ value: FfiAnswerEvent) -> Rus
  */
 
 public enum FfiAnswerFormat: Equatable, Hashable {
-    
+
     /**
      * First the basis with a word-for-word quote, then a short explanation.
      */
@@ -2935,26 +3060,26 @@ public struct FfiConverterTypeFfiAnswerFormat: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAnswerFormat {
         let variant: Int32 = try readInt(&buf)
         switch variant {
-        
+
         case 1: return .basis
-        
+
         case 2: return .free
-        
+
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
 
     public static func write(_ value: FfiAnswerFormat, into buf: inout [UInt8]) {
         switch value {
-        
-        
+
+
         case .basis:
             writeInt(&buf, Int32(1))
-        
-        
+
+
         case .free:
             writeInt(&buf, Int32(2))
-        
+
         }
     }
 }
@@ -2982,11 +3107,11 @@ public func FfiConverterTypeFfiAnswerFormat_lower(_ value: FfiAnswerFormat) -> R
  * `code` is stable and made for logs, `text` is the message in English.
  * Neither holds a question, a passage or an answer.
  */
-public 
+public
 enum FfiError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
 
-    
-    
+
+
     /**
      * There is no file there: fetch it.
      */
@@ -3048,15 +3173,15 @@ enum FfiError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
     case Internal(code: String, text: String, reason: String
     )
 
-    
 
-    
 
-    
+
+
+
     public var errorDescription: String? {
         String(reflecting: self)
     }
-    
+
 }
 
 #if compiler(>=6)
@@ -3073,68 +3198,68 @@ public struct FfiConverterTypeFfiError: FfiConverterRustBuffer {
         let variant: Int32 = try readInt(&buf)
         switch variant {
 
-        
 
-        
+
+
         case 1: return .NotFound(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
             path: try FfiConverterString.read(from: &buf)
             )
         case 2: return .Damaged(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
-            path: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
         case 3: return .Unsupported(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
-            path: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
         case 4: return .EmbedderMismatch(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
-            pack: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            pack: try FfiConverterString.read(from: &buf),
             device: try FfiConverterString.read(from: &buf)
             )
         case 5: return .AdapterMismatch(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
-            adapter: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            adapter: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
         case 6: return .EmptyQuestion(
-            code: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
         case 7: return .QuestionTooLong(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
-            tokens: try FfiConverterUInt64.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            tokens: try FfiConverterUInt64.read(from: &buf),
             limit: try FfiConverterUInt64.read(from: &buf)
             )
         case 8: return .NoModel(
-            code: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
         case 9: return .Storage(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
         case 10: return .Closed(
-            code: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
         case 11: return .Cancelled(
-            code: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
         case 12: return .Internal(
-            code: try FfiConverterString.read(from: &buf), 
-            text: try FfiConverterString.read(from: &buf), 
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
 
@@ -3145,94 +3270,94 @@ public struct FfiConverterTypeFfiError: FfiConverterRustBuffer {
     public static func write(_ value: FfiError, into buf: inout [UInt8]) {
         switch value {
 
-        
 
-        
-        
+
+
+
         case let .NotFound(code,text,path):
             writeInt(&buf, Int32(1))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(path, into: &buf)
-            
-        
+
+
         case let .Damaged(code,text,path,reason):
             writeInt(&buf, Int32(2))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(path, into: &buf)
             FfiConverterString.write(reason, into: &buf)
-            
-        
+
+
         case let .Unsupported(code,text,path,reason):
             writeInt(&buf, Int32(3))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(path, into: &buf)
             FfiConverterString.write(reason, into: &buf)
-            
-        
+
+
         case let .EmbedderMismatch(code,text,pack,device):
             writeInt(&buf, Int32(4))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(pack, into: &buf)
             FfiConverterString.write(device, into: &buf)
-            
-        
+
+
         case let .AdapterMismatch(code,text,adapter,reason):
             writeInt(&buf, Int32(5))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(adapter, into: &buf)
             FfiConverterString.write(reason, into: &buf)
-            
-        
+
+
         case let .EmptyQuestion(code,text):
             writeInt(&buf, Int32(6))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
-            
-        
+
+
         case let .QuestionTooLong(code,text,tokens,limit):
             writeInt(&buf, Int32(7))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterUInt64.write(tokens, into: &buf)
             FfiConverterUInt64.write(limit, into: &buf)
-            
-        
+
+
         case let .NoModel(code,text):
             writeInt(&buf, Int32(8))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
-            
-        
+
+
         case let .Storage(code,text,reason):
             writeInt(&buf, Int32(9))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(reason, into: &buf)
-            
-        
+
+
         case let .Closed(code,text):
             writeInt(&buf, Int32(10))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
-            
-        
+
+
         case let .Cancelled(code,text):
             writeInt(&buf, Int32(11))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
-            
-        
+
+
         case let .Internal(code,text,reason):
             writeInt(&buf, Int32(12))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(reason, into: &buf)
-            
+
         }
     }
 }
@@ -3258,7 +3383,7 @@ public func FfiConverterTypeFfiError_lower(_ value: FfiError) -> RustBuffer {
  */
 
 public enum FfiLogLevel: Equatable, Hashable {
-    
+
     /**
      * Something failed.
      */
@@ -3295,38 +3420,38 @@ public struct FfiConverterTypeFfiLogLevel: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiLogLevel {
         let variant: Int32 = try readInt(&buf)
         switch variant {
-        
+
         case 1: return .error
-        
+
         case 2: return .warn
-        
+
         case 3: return .info
-        
+
         case 4: return .debug
-        
+
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
 
     public static func write(_ value: FfiLogLevel, into buf: inout [UInt8]) {
         switch value {
-        
-        
+
+
         case .error:
             writeInt(&buf, Int32(1))
-        
-        
+
+
         case .warn:
             writeInt(&buf, Int32(2))
-        
-        
+
+
         case .info:
             writeInt(&buf, Int32(3))
-        
-        
+
+
         case .debug:
             writeInt(&buf, Int32(4))
-        
+
         }
     }
 }
@@ -3353,7 +3478,7 @@ public func FfiConverterTypeFfiLogLevel_lower(_ value: FfiLogLevel) -> RustBuffe
  */
 
 public enum FfiOutcome: Equatable, Hashable {
-    
+
     /**
      * Answered.
      */
@@ -3390,38 +3515,38 @@ public struct FfiConverterTypeFfiOutcome: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiOutcome {
         let variant: Int32 = try readInt(&buf)
         switch variant {
-        
+
         case 1: return .answered
-        
+
         case 2: return .declinedNothingFound
-        
+
         case 3: return .declinedNotInPassages
-        
+
         case 4: return .truncated
-        
+
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
 
     public static func write(_ value: FfiOutcome, into buf: inout [UInt8]) {
         switch value {
-        
-        
+
+
         case .answered:
             writeInt(&buf, Int32(1))
-        
-        
+
+
         case .declinedNothingFound:
             writeInt(&buf, Int32(2))
-        
-        
+
+
         case .declinedNotInPassages:
             writeInt(&buf, Int32(3))
-        
-        
+
+
         case .truncated:
             writeInt(&buf, Int32(4))
-        
+
         }
     }
 }
@@ -3448,7 +3573,7 @@ public func FfiConverterTypeFfiOutcome_lower(_ value: FfiOutcome) -> RustBuffer 
  */
 
 public enum FfiSearchMode: Equatable, Hashable {
-    
+
     /**
      * By meaning and by words, fused.
      */
@@ -3481,32 +3606,32 @@ public struct FfiConverterTypeFfiSearchMode: FfiConverterRustBuffer {
     public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiSearchMode {
         let variant: Int32 = try readInt(&buf)
         switch variant {
-        
+
         case 1: return .hybrid
-        
+
         case 2: return .dense
-        
+
         case 3: return .lexical
-        
+
         default: throw UniffiInternalError.unexpectedEnumCase
         }
     }
 
     public static func write(_ value: FfiSearchMode, into buf: inout [UInt8]) {
         switch value {
-        
-        
+
+
         case .hybrid:
             writeInt(&buf, Int32(1))
-        
-        
+
+
         case .dense:
             writeInt(&buf, Int32(2))
-        
-        
+
+
         case .lexical:
             writeInt(&buf, Int32(3))
-        
+
         }
     }
 }
@@ -3531,25 +3656,25 @@ public func FfiConverterTypeFfiSearchMode_lower(_ value: FfiSearchMode) -> RustB
 /**
  * What a sink may throw; it is dropped.
  */
-public 
+public
 enum FfiSinkError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
 
-    
-    
+
+
     /**
      * The sink failed.
      */
     case Failed
 
-    
 
-    
 
-    
+
+
+
     public var errorDescription: String? {
         String(reflecting: self)
     }
-    
+
 }
 
 #if compiler(>=6)
@@ -3566,9 +3691,9 @@ public struct FfiConverterTypeFfiSinkError: FfiConverterRustBuffer {
         let variant: Int32 = try readInt(&buf)
         switch variant {
 
-        
 
-        
+
+
         case 1: return .Failed
 
          default: throw UniffiInternalError.unexpectedEnumCase
@@ -3578,13 +3703,13 @@ public struct FfiConverterTypeFfiSinkError: FfiConverterRustBuffer {
     public static func write(_ value: FfiSinkError, into buf: inout [UInt8]) {
         switch value {
 
-        
 
-        
-        
+
+
+
         case .Failed:
             writeInt(&buf, Int32(1))
-        
+
         }
     }
 }
@@ -3603,6 +3728,101 @@ public func FfiConverterTypeFfiSinkError_lift(_ buf: RustBuffer) throws -> FfiSi
 public func FfiConverterTypeFfiSinkError_lower(_ value: FfiSinkError) -> RustBuffer {
     return FfiConverterTypeFfiSinkError.lower(value)
 }
+
+
+/**
+ * How hot the device is, in the steps of the platforms.
+ */
+
+public enum FfiThermalState: Equatable, Hashable {
+
+    /**
+     * Cool: everything is allowed.
+     */
+    case nominal
+    /**
+     * Warm: nothing changes yet.
+     */
+    case fair
+    /**
+     * Hot: answers are the same, somewhat later.
+     */
+    case serious
+    /**
+     * Too hot to compute: an answer is the best passage as it stands, and the model is not asked.
+     */
+    case critical
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiThermalState: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiThermalState: FfiConverterRustBuffer {
+    typealias SwiftType = FfiThermalState
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiThermalState {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .nominal
+
+        case 2: return .fair
+
+        case 3: return .serious
+
+        case 4: return .critical
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiThermalState, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .nominal:
+            writeInt(&buf, Int32(1))
+
+
+        case .fair:
+            writeInt(&buf, Int32(2))
+
+
+        case .serious:
+            writeInt(&buf, Int32(3))
+
+
+        case .critical:
+            writeInt(&buf, Int32(4))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiThermalState_lift(_ buf: RustBuffer) throws -> FfiThermalState {
+    return try FfiConverterTypeFfiThermalState.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiThermalState_lower(_ value: FfiThermalState) -> RustBuffer {
+    return FfiConverterTypeFfiThermalState.lower(value)
+}
+
 
 #if swift(>=5.8)
 @_documentation(visibility: private)
@@ -3960,6 +4180,18 @@ private let initializationResult: InitializationResult = {
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_answer() != 15322) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_clear_caches() != 19542) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_enter_background() != 15199) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_enter_foreground() != 65256) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_memory_warning() != 36795) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_model_info() != 7301) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -3967,6 +4199,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_search() != 24671) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state() != 60337) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down() != 39543) {

@@ -245,7 +245,7 @@ typedef void (*UniffiForeignFutureCompleteVoid)(uint64_t, UniffiForeignFutureRes
 #endif
 #ifndef UNIFFI_FFIDEF_CALLBACK_INTERFACE_FFI_LOG_SINK_METHOD0
 #define UNIFFI_FFIDEF_CALLBACK_INTERFACE_FFI_LOG_SINK_METHOD0
-typedef void (*UniffiCallbackInterfaceFfiLogSinkMethod0)(uint64_t, RustBuffer, void* _Nonnull, 
+typedef void (*UniffiCallbackInterfaceFfiLogSinkMethod0)(uint64_t, RustBuffer, void* _Nonnull,
         RustCallStatus *_Nonnull uniffiCallStatus
     );
 
@@ -272,7 +272,7 @@ void uniffi_lorekit_ffi_fn_free_fficancellation(uint64_t handle, RustCallStatus 
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CONSTRUCTOR_FFICANCELLATION_NEW
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CONSTRUCTOR_FFICANCELLATION_NEW
 uint64_t uniffi_lorekit_ffi_fn_constructor_fficancellation_new(RustCallStatus *_Nonnull out_status
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFICANCELLATION_CANCEL
@@ -300,6 +300,26 @@ uint64_t uniffi_lorekit_ffi_fn_constructor_ffiengine_open(RustBuffer options, Ru
 uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_answer(uint64_t ptr, RustBuffer question, RustBuffer options, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_CLEAR_CACHES
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_CLEAR_CACHES
+void uniffi_lorekit_ffi_fn_method_ffiengine_clear_caches(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_BACKGROUND
+void uniffi_lorekit_ffi_fn_method_ffiengine_enter_background(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_FOREGROUND
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_FOREGROUND
+void uniffi_lorekit_ffi_fn_method_ffiengine_enter_foreground(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_MEMORY_WARNING
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_MEMORY_WARNING
+void uniffi_lorekit_ffi_fn_method_ffiengine_memory_warning(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_MODEL_INFO
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_MODEL_INFO
 RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_model_info(uint64_t ptr, RustCallStatus *_Nonnull out_status
@@ -313,6 +333,11 @@ RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_pack_info(uint64_t ptr, RustCa
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SEARCH
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SEARCH
 RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_search(uint64_t ptr, RustBuffer question, RustBuffer options, uint64_t cancellation, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SET_THERMAL_STATE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SET_THERMAL_STATE
+void uniffi_lorekit_ffi_fn_method_ffiengine_set_thermal_state(uint64_t ptr, RustBuffer state, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SHUT_DOWN
@@ -633,85 +658,114 @@ void ffi_lorekit_ffi_rust_future_complete_void(uint64_t handle, RustCallStatus *
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_FUNC_SET_LOG_SINK
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_FUNC_SET_LOG_SINK
 uint16_t uniffi_lorekit_ffi_checksum_func_set_log_sink(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFICANCELLATION_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFICANCELLATION_CANCEL
 uint16_t uniffi_lorekit_ffi_checksum_method_fficancellation_cancel(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ANSWER
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ANSWER
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_answer(void
-    
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_CLEAR_CACHES
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_CLEAR_CACHES
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_clear_caches(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ENTER_BACKGROUND
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ENTER_BACKGROUND
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_enter_background(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ENTER_FOREGROUND
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ENTER_FOREGROUND
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_enter_foreground(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_MEMORY_WARNING
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_MEMORY_WARNING
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_memory_warning(void
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_MODEL_INFO
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_MODEL_INFO
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_model_info(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_PACK_INFO
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_PACK_INFO
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SEARCH
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SEARCH
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_search(void
-    
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SET_THERMAL_STATE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SET_THERMAL_STATE
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state(void
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SHUT_DOWN
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SHUT_DOWN
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFILOGSINK_RECORD
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFILOGSINK_RECORD
 uint16_t uniffi_lorekit_ffi_checksum_method_ffilogsink_record(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIANSWERSTREAM_CANCEL
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIANSWERSTREAM_CANCEL
 uint16_t uniffi_lorekit_ffi_checksum_method_ffianswerstream_cancel(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIANSWERSTREAM_FINAL_ANSWER
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIANSWERSTREAM_FINAL_ANSWER
 uint16_t uniffi_lorekit_ffi_checksum_method_ffianswerstream_final_answer(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIANSWERSTREAM_NEXT_BATCH
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIANSWERSTREAM_NEXT_BATCH
 uint16_t uniffi_lorekit_ffi_checksum_method_ffianswerstream_next_batch(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_CONSTRUCTOR_FFICANCELLATION_NEW
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_CONSTRUCTOR_FFICANCELLATION_NEW
 uint16_t uniffi_lorekit_ffi_checksum_constructor_fficancellation_new(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_CONSTRUCTOR_FFIENGINE_OPEN
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_CONSTRUCTOR_FFIENGINE_OPEN
 uint16_t uniffi_lorekit_ffi_checksum_constructor_ffiengine_open(void
-    
+
 );
 #endif
 #ifndef UNIFFI_FFIDEF_FFI_LOREKIT_FFI_UNIFFI_CONTRACT_VERSION
 #define UNIFFI_FFIDEF_FFI_LOREKIT_FFI_UNIFFI_CONTRACT_VERSION
 uint32_t ffi_lorekit_ffi_uniffi_contract_version(void
-    
+
 );
 #endif
-
