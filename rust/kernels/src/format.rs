@@ -128,7 +128,7 @@ impl Format {
     }
 
     /// Whether values are plain floats, multiplied in f32 and never through the 8-bit activations.
-    pub(crate) fn is_float(self) -> bool {
+    pub fn is_float(self) -> bool {
         self.block_len() == 1
     }
 

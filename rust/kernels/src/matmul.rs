@@ -4,7 +4,7 @@ use crate::dispatch::Isa;
 use crate::panel;
 use crate::pool::Columns;
 use crate::portable;
-use crate::{Activations, Matrix, ThreadPool};
+use crate::{Activations, LowRank, Matrix, ThreadPool};
 
 #[cfg(target_arch = "x86_64")]
 thread_local! {
@@ -32,25 +32,84 @@ pub fn matmul_group(pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &mut [f32])], x:
     matmul_on(Isa::detected(), pool, jobs, x);
 }
 
+/// One of the products of [`matmul_adapted`].
+pub struct Product<'a> {
+    /// The weight.
+    pub weight: Matrix<'a>,
+    /// `(rows, weight.rows())`.
+    pub out: &'a mut [f32],
+    /// What adapters add.
+    pub adapters: &'a [Adapted<'a>],
+}
+
+/// What one adapter adds to a product: `scale * (x Aᵀ) Bᵀ`.
+#[derive(Clone, Copy, Debug)]
+pub struct Adapted<'a> {
+    /// A and B.
+    pub factors: &'a LowRank,
+    /// The row of B that belongs to the first row of the weight.
+    pub first_row: usize,
+    /// What the addition is multiplied with.
+    pub scale: f32,
+}
+
+/// [`matmul_group`] with the low-rank parts of adapters, which are added in order.
+///
+/// # Panics
+/// As [`matmul`], or if an adapter's factors do not fit its weight.
+pub fn matmul_adapted(pool: &ThreadPool, products: &mut [Product<'_>], x: &Activations) {
+    matmul_adapted_on(Isa::detected(), pool, products, x);
+}
+
+/// [`matmul_adapted`] on one instruction set, which the processor must have.
+pub(crate) fn matmul_adapted_on(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>], x: &Activations) {
+    let adapters: Vec<Vec<(Adapted<'_>, Vec<f32>)>> = products
+        .iter()
+        .map(|product| {
+            let down = |adapted: &Adapted<'_>| adapted.factors.down(isa, pool, x, adapted.scale);
+            product.adapters.iter().map(|adapted| (*adapted, down(adapted))).collect()
+        })
+        .collect();
+    let mut jobs: Vec<(Matrix<'_>, &mut [f32])> =
+        products.iter_mut().map(|product| (product.weight, &mut *product.out)).collect();
+    run(isa, pool, &mut jobs, x, &|job, columns| {
+        for (adapted, low) in &adapters[job] {
+            adapted.factors.up(isa, low, adapted.first_row, columns);
+        }
+    });
+}
+
 /// [`matmul_group`] by the kernels of one instruction set, which the processor must have.
 pub(crate) fn matmul_on(isa: Isa, pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &mut [f32])], x: &Activations) {
+    run(isa, pool, jobs, x, &|_, _| {});
+}
+
+/// Runs the products; `after(job, columns)` works on columns that have just been written.
+fn run(
+    isa: Isa,
+    pool: &ThreadPool,
+    jobs: &mut [(Matrix<'_>, &mut [f32])],
+    x: &Activations,
+    after: &(dyn Fn(usize, &mut Columns<'_>) + Sync),
+) {
     for (w, out) in jobs.iter() {
         assert_eq!(w.cols(), x.cols(), "the columns of weight and activations");
         assert_eq!(Some(out.len()), x.rows().checked_mul(w.rows()), "the size of the output");
     }
     let weights: Vec<Matrix<'_>> = jobs.iter().map(|(w, _)| *w).collect();
     let mut outs: Vec<(usize, &mut [f32])> = jobs.iter_mut().map(|(w, out)| (w.rows(), &mut **out)).collect();
-    pool.for_each_panel(&mut outs, panel::ROWS, &|job, columns| {
+    pool.for_each_panel(&mut outs, panel::ROWS, &|job, mut columns| {
         let w = weights[job];
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni if w.is_packed() || fits(w) => {
-                SCRATCH.with_borrow_mut(|scratch| crate::x86::columns(isa, w, x, columns, scratch));
+                SCRATCH.with_borrow_mut(|scratch| crate::x86::columns(isa, w, x, columns.again(), scratch));
             }
             #[cfg(target_arch = "aarch64")]
-            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => crate::arm::columns(isa, w, x, columns),
-            _ => portable_columns(w, x, columns),
+            Isa::Neon | Isa::NeonDotprod | Isa::NeonI8mm => crate::arm::columns(isa, w, x, columns.again()),
+            _ => portable_columns(w, x, &mut columns),
         }
+        after(job, &mut columns);
     });
 }
 
@@ -61,7 +120,7 @@ fn fits(w: Matrix<'_>) -> bool {
 }
 
 /// One task's columns by the portable kernels.
-fn portable_columns(w: Matrix<'_>, x: &Activations, mut columns: Columns<'_>) {
+fn portable_columns(w: Matrix<'_>, x: &Activations, columns: &mut Columns<'_>) {
     let range = columns.range();
     if w.format().is_float() {
         let mut row = vec![0.0f32; w.cols()];
@@ -101,45 +160,6 @@ pub fn matmul_reference(w: Matrix<'_>, x: &[f32], out: &mut [f32]) {
             out[m * n_out + n] = dot as f32;
         }
     }
-}
-
-/// Adds the low-rank part of an adapter: `out += scale * (x Aᵀ) Bᵀ`.
-///
-/// `x` is `(rows, in)`, `a` `(r, in)`, `b` `(out, r)`, `out` `(rows, out)`, all f32 and row-major. Rows are independent:
-/// each has the same bits in any batch.
-///
-/// # Panics
-/// If the sizes do not fit `rows`.
-pub fn low_rank_add(pool: &ThreadPool, x: &[f32], rows: usize, a: &[f32], b: &[f32], scale: f32, out: &mut [f32]) {
-    if rows == 0 || a.is_empty() || b.is_empty() {
-        return;
-    }
-    assert!(x.len().is_multiple_of(rows) && out.len().is_multiple_of(rows), "a whole number of rows");
-    let (n_in, n_out) = (x.len() / rows, out.len() / rows);
-    assert!(n_in > 0 && a.len().is_multiple_of(n_in), "the low-rank A has whole rows");
-    let rank = a.len() / n_in;
-    assert_eq!(b.len(), n_out * rank, "the size of the low-rank B");
-    let isa = Isa::detected();
-    let mut low = vec![0.0f32; rows * rank];
-    pool.for_each_panel(&mut [(rank, &mut low)], panel::ROWS, &|_, mut columns| match isa {
-        Isa::Portable => {
-            let range = columns.range();
-            for (m, x) in x.chunks_exact(n_in).enumerate() {
-                let rows = a[range.start * n_in..range.end * n_in].chunks_exact(n_in);
-                for (low, a) in columns.row_mut(m).iter_mut().zip(rows) {
-                    *low = portable::dot_f32(a, x);
-                }
-            }
-        }
-        #[cfg(target_arch = "x86_64")]
-        _ => crate::x86::columns_f32(isa, a, n_in, x, columns),
-        #[cfg(target_arch = "aarch64")]
-        _ => crate::arm::columns_f32(isa, a, n_in, x, columns),
-    });
-    crate::ops::scale(&mut low, scale);
-    pool.for_each_panel(&mut [(n_out, out)], panel::ROWS, &|_, columns| {
-        isa.compiled(portable::LowRankColumns(&low, b, rank, columns));
-    });
 }
 
 #[cfg(test)]

@@ -289,25 +289,3 @@ fn a_group_gives_the_bits_of_single_products() {
         assert_eq!(bits(out), bits(&product(Isa::detected(), &pool, *w, &x)), "{:?}", w.format());
     }
 }
-
-#[test]
-fn a_low_rank_part_is_the_product_of_its_factors() {
-    let pool = ThreadPool::new(2);
-    let mut random = Random(4);
-    let (rows, n_in, n_out, rank) = (3, 96, 40, 8);
-    let (x, a, b) = (random.floats(rows * n_in), random.floats(rank * n_in), random.floats(n_out * rank));
-    let base = random.floats(rows * n_out);
-    let mut out = base.clone();
-    low_rank_add(&pool, &x, rows, &a, &b, 0.5, &mut out);
-    for m in 0..rows {
-        for n in 0..n_out {
-            let mut sum = f64::from(base[m * n_out + n]);
-            for r in 0..rank {
-                let low: f64 = (0..n_in).map(|k| f64::from(x[m * n_in + k]) * f64::from(a[r * n_in + k])).sum();
-                sum += 0.5 * low * f64::from(b[n * rank + r]);
-            }
-            // Sums of about a hundred values near 1 in f32.
-            assert!((sum - f64::from(out[m * n_out + n])).abs() < 1e-4);
-        }
-    }
-}

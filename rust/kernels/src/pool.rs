@@ -271,6 +271,12 @@ impl Columns<'_> {
         self.range.clone()
     }
 
+    /// The same columns for a callee; they cannot be used here until it is done.
+    pub(crate) fn again(&mut self) -> Columns<'_> {
+        let Self { start, stride, rows, ref range, .. } = *self;
+        Columns { start, stride, rows, range: range.clone(), marker: PhantomData }
+    }
+
     /// This panel's part of row `row`.
     pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
         assert!(row < self.rows);

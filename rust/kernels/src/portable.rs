@@ -15,8 +15,6 @@ use crate::blocks::{Expanded, expand};
 use crate::dispatch::Kernel;
 use crate::kv::TILE;
 use crate::packed::TILE_ROWS;
-use crate::panel::ROWS;
-use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
 use half::{bf16, f16};
 use std::ops::Range;
@@ -174,42 +172,6 @@ impl Kernel for AttentionWeighted<'_> {
             let v = &v[j * out.len()..(j + 1) * out.len()];
             for (out, v) in out.iter_mut().zip(v) {
                 *out = weights[j].mul_add(*v, *out);
-            }
-        }
-    }
-}
-
-/// Adds `low` times some rows of `b`, `(out, rank)`, to their columns: each sum goes along the rank, then is added.
-///
-/// The rows are transposed once, so that the columns lie side by side.
-pub(crate) struct LowRankColumns<'a>(
-    pub(crate) &'a [f32],
-    pub(crate) &'a [f32],
-    pub(crate) usize,
-    pub(crate) Columns<'a>,
-);
-
-impl Kernel for LowRankColumns<'_> {
-    type Output = ();
-    #[inline(always)]
-    fn run(self) {
-        let Self(low, b, rank, mut columns) = self;
-        let range = columns.range();
-        let mut transposed = vec![[0.0f32; ROWS]; rank];
-        for (lane, b) in b[range.start * rank..range.end * rank].chunks_exact(rank).enumerate() {
-            for (column, b) in transposed.iter_mut().zip(b) {
-                column[lane] = *b;
-            }
-        }
-        for (m, low) in low.chunks_exact(rank).enumerate() {
-            let mut sums = [0.0f32; ROWS];
-            for (low, b) in low.iter().zip(&transposed) {
-                for lane in 0..ROWS {
-                    sums[lane] = low.mul_add(b[lane], sums[lane]);
-                }
-            }
-            for (out, sum) in columns.row_mut(m).iter_mut().zip(sums) {
-                *out += sum;
             }
         }
     }

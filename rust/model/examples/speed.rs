@@ -1,6 +1,6 @@
 //! How fast a model file runs: prefill and decoding in tokens per second, memory, time to open.
 //!
-//!     cargo run --example speed -- MODEL.gguf [--threads N] [--prompt N] [--decode N] [--repeat N] [--piece N] [--lora RANK]
+//!     cargo run --example speed -- MODEL.gguf [--threads N] [--prompt N] [--decode N] [--repeat N] [--piece N] [--lora RANK] [--side FOLDER]
 //!         [--portable]
 //!
 //! The medians of the repeats are printed; CPU time too, which says more than the wall clock on a busy machine.
@@ -43,6 +43,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
             "--repeat" => out.repeat = number()?.max(1),
             "--piece" => out.options.prefill_piece = number()?,
             "--lora" => out.lora = number()?,
+            "--side" => out.options.side_folder = Some(rest.next().ok_or("a folder is missing")?.into()),
             "--portable" => out.options.backend = BackendChoice::Portable(candle_core::Device::Cpu),
             _ => out.model = PathBuf::from(argument),
         }

@@ -51,13 +51,6 @@ pub(crate) fn columns(isa: Isa, w: Matrix<'_>, x: &Activations, columns: Columns
     }
 }
 
-/// One task's columns of `x` times `w`, `(rows, cols)`, all f32.
-pub(crate) fn columns_f32(_: Isa, w: &[f32], cols: usize, x: &[f32], columns: Columns<'_>) {
-    // SAFETY: the bytes of floats are bytes.
-    let data = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w)) };
-    float::float(Format::F32, FloatRows { data, rows: w.len() / cols, cols }, x, columns);
-}
-
 /// Quantizes activations.
 pub(crate) fn quantize(_: Isa, part: &mut Part<'_>) {
     quantize::quantize(part);

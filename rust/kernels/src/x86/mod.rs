@@ -13,6 +13,7 @@ mod avx512;
 mod avx512_attention;
 mod avx512_float;
 mod avx512_formats;
+mod avx512_low_rank;
 mod avx512_packed;
 mod avx512_quantize;
 mod f16c;
@@ -21,6 +22,7 @@ use crate::activations::Part;
 use crate::attention::{BLOCK, STRIDE};
 use crate::dispatch::{Isa, Kernel};
 use crate::kv::{GROUP, Stored, TILE};
+use crate::low_rank::{DownRows, LANES, PARTS, UpColumns};
 use crate::panel::Panel;
 use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
@@ -44,11 +46,32 @@ pub(crate) fn columns(isa: Isa, w: Matrix<'_>, x: &Activations, columns: Columns
     }
 }
 
-/// One task's columns of `x` times `w`, `(rows, cols)`, all f32.
-pub(crate) fn columns_f32(isa: Isa, w: &[f32], cols: usize, x: &[f32], columns: Columns<'_>) {
-    // SAFETY: the bytes of floats are bytes.
-    let data = unsafe { std::slice::from_raw_parts(w.as_ptr().cast::<u8>(), size_of_val(w)) };
-    float(isa, Format::F32, FloatRows { data, rows: w.len() / cols, cols }, x, columns);
+/// Part of the first product of a low-rank addition.
+pub(crate) fn low_rank_down(isa: Isa, rows: DownRows<'_>) {
+    assert_eq!(isa, Isa::Avx512Vnni);
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe { avx512_low_rank::down(rows) }
+}
+
+/// The second product of a low-rank addition, for the columns of one task.
+pub(crate) fn low_rank_up(isa: Isa, columns: UpColumns<'_, '_>) {
+    assert_eq!(isa, Isa::Avx512Vnni);
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe { avx512_low_rank::up(columns) }
+}
+
+/// The first product for one row of `x`, from the f16 bits of a lane group of A.
+pub(crate) fn low_rank_down_one(isa: Isa, x: &[f32], bits: &[u16]) -> [[f32; LANES]; PARTS] {
+    assert_eq!(isa, Isa::Avx512Vnni);
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe { avx512_low_rank::down_one(x, bits) }
+}
+
+/// The second product for one row, from the f16 bits of a panel of B.
+pub(crate) fn low_rank_up_one(isa: Isa, low: &[f32], bits: &[u16], columns: &mut Columns<'_>) {
+    assert_eq!(isa, Isa::Avx512Vnni);
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe { avx512_low_rank::up_one(low, bits, columns) }
 }
 
 fn float(isa: Isa, format: Format, w: FloatRows<'_>, x: &[f32], columns: Columns<'_>) {
@@ -159,14 +182,7 @@ fn check_scores(q: &[f32], n: usize, head_dim: usize, k: Stored<'_>, tiles: &Ran
 }
 
 /// That everything the kernels of weighted values read and write is there.
-fn check_weighted(
-    weights: &[f32],
-    n: usize,
-    v: Stored<'_>,
-    positions: &Range<usize>,
-    head_dim: usize,
-    out: &[f32],
-) {
+fn check_weighted(weights: &[f32], n: usize, v: Stored<'_>, positions: &Range<usize>, head_dim: usize, out: &[f32]) {
     assert!(head_dim.is_multiple_of(16) && out.len() == n * head_dim, "whole registers of output");
     assert!(positions.end <= BLOCK && weights.len() >= n * BLOCK, "all weights");
     check_stored(v, positions.end, head_dim);

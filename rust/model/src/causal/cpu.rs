@@ -6,8 +6,8 @@
 use std::ops::Range;
 
 use lorekit_kernels::{
-    Activations, KvLayer, Matrix, RopeTable, ThreadPool, add_assign, attend, gelu_tanh_mul, low_rank_add, matmul,
-    matmul_group, rms_norm, scale, silu_mul,
+    Activations, Adapted, KvLayer, Matrix, Product, RopeTable, ThreadPool, add_assign, attend, gelu_tanh_mul,
+    matmul_adapted, rms_norm, scale, silu_mul,
 };
 
 use super::backend::{Piece, Wanted};
@@ -152,19 +152,33 @@ impl<'a> Pass<'a> {
         self.model.weights().fast_matrix(self.model.gguf(), linear)
     }
 
-    /// What comes after the product with the base matrix: the adapters' parts and the bias.
-    fn finish(&self, linear: &Linear, x: &[f32], rows: usize, out: &mut [f32]) {
-        for (adapter, strength) in self.adapters.into_iter().flat_map(AdapterSet::entries) {
-            if let Some(pair) = adapter.pair(linear.tensor) {
-                let b = &pair.b[linear.rows.start * pair.rank..linear.rows.end * pair.rank];
-                low_rank_add(self.pool, x, rows, &pair.a, b, pair.scale * strength, out);
+    /// `x` times some linear layers: weights, what adapters add, biases.
+    fn linear(&self, jobs: &mut [(&Linear, &mut [f32])], x: &Activations) {
+        let adapters: Vec<Vec<Adapted<'_>>> = jobs.iter().map(|(linear, _)| self.adapted(linear)).collect();
+        let mut products: Vec<Product<'_>> = jobs
+            .iter_mut()
+            .zip(&adapters)
+            .map(|((linear, out), adapters)| Product { weight: self.matrix(linear), out, adapters })
+            .collect();
+        matmul_adapted(self.pool, &mut products, x);
+        for (linear, out) in jobs {
+            if let Some(bias) = &linear.bias {
+                for row in out.chunks_exact_mut(bias.len()) {
+                    add_assign(row, bias);
+                }
             }
         }
-        if let Some(bias) = &linear.bias {
-            for row in out.chunks_exact_mut(bias.len()) {
-                add_assign(row, bias);
-            }
-        }
+    }
+
+    /// What the request's adapters add to a layer.
+    fn adapted(&self, linear: &Linear) -> Vec<Adapted<'a>> {
+        let entries = self.adapters.into_iter().flat_map(AdapterSet::entries);
+        let pairs = entries.filter_map(|(adapter, strength)| Some((adapter.pair(linear.tensor)?, strength)));
+        let adapted = pairs.filter_map(|(pair, strength)| {
+            let first_row = linear.rows.start;
+            pair.factors().map(|factors| Adapted { factors, first_row, scale: pair.scale * strength })
+        });
+        adapted.collect()
     }
 }
 
@@ -190,21 +204,16 @@ impl Buffers {
 
         let (mut k, v) = (&mut k[..rows * d.kv_dim()], &mut v[..rows * d.kv_dim()]);
         let q = &mut q[..kept * d.q_dim()];
-        let kept_normed = &normed[(rows - kept) * d.hidden..];
         acts.set(pool, normed, d.hidden);
         if kept == rows {
-            let mut jobs =
-                [(pass.matrix(&layer.q), &mut *q), (pass.matrix(&layer.k), &mut *k), (pass.matrix(&layer.v), &mut *v)];
-            matmul_group(pool, &mut jobs, acts);
+            pass.linear(&mut [(&layer.q, &mut *q), (&layer.k, &mut *k), (&layer.v, &mut *v)], acts);
         } else {
-            matmul_group(pool, &mut [(pass.matrix(&layer.k), &mut *k), (pass.matrix(&layer.v), &mut *v)], acts);
+            pass.linear(&mut [(&layer.k, &mut *k), (&layer.v, &mut *v)], acts);
             if kept > 0 {
-                acts.set(pool, kept_normed, d.hidden);
-                matmul(pool, pass.matrix(&layer.q), acts, q);
+                acts.set(pool, &normed[(rows - kept) * d.hidden..], d.hidden);
+                pass.linear(&mut [(&layer.q, &mut *q)], acts);
             }
         }
-        pass.finish(&layer.k, normed, rows, k);
-        pass.finish(&layer.v, normed, rows, v);
         if let Some(weight) = &layer.k_norm {
             let to = &mut k_normed[..k.len()];
             rms_norm(pool, k, weight, d.norm_eps, to);
@@ -217,7 +226,6 @@ impl Buffers {
         }
 
         let first_kept = first_position + rows - kept;
-        pass.finish(&layer.q, kept_normed, kept, q);
         let heads = &mut heads[..kept * d.q_dim()];
         if let Some(weight) = &layer.q_norm {
             rms_norm(pool, q, weight, d.norm_eps, heads);
@@ -228,8 +236,7 @@ impl Buffers {
 
         let branch = &mut branch[..kept * d.hidden];
         acts.set(pool, heads, d.q_dim());
-        matmul(pool, pass.matrix(&layer.o), acts, branch);
-        pass.finish(&layer.o, heads, kept, branch);
+        pass.linear(&mut [(&layer.o, &mut *branch)], acts);
         if kept < rows {
             x.copy_within((rows - kept) * d.hidden..rows * d.hidden, 0);
         }
@@ -245,17 +252,14 @@ impl Buffers {
         let (gate, up, product) = (&mut gate[..rows * d.ffn], &mut up[..rows * d.ffn], &mut product[..rows * d.ffn]);
         rms_norm(pool, x, &layer.ffn_norm, d.norm_eps, normed);
         acts.set(pool, normed, d.hidden);
-        matmul_group(pool, &mut [(pass.matrix(&layer.gate), &mut *gate), (pass.matrix(&layer.up), &mut *up)], acts);
-        pass.finish(&layer.gate, normed, rows, gate);
-        pass.finish(&layer.up, normed, rows, up);
+        pass.linear(&mut [(&layer.gate, &mut *gate), (&layer.up, &mut *up)], acts);
         match d.activation {
             Activation::Silu => silu_mul(pool, gate, up, product),
             Activation::GeluTanh => gelu_tanh_mul(pool, gate, up, product),
         }
         let branch = &mut branch[..rows * d.hidden];
         acts.set(pool, product, d.ffn);
-        matmul(pool, pass.matrix(&layer.down), acts, branch);
-        pass.finish(&layer.down, product, rows, branch);
+        pass.linear(&mut [(&layer.down, &mut *branch)], acts);
         add_branch(pass, layer.post_ffn_norm.as_deref(), branch, normed, x);
     }
 
@@ -265,8 +269,7 @@ impl Buffers {
         let normed = &mut self.normed[..rows * d.hidden];
         rms_norm(pool, &self.x[..rows * d.hidden], &weights.output_norm, d.norm_eps, normed);
         self.acts.set(pool, normed, d.hidden);
-        matmul(pool, pass.matrix(&weights.head), &self.acts, logits);
-        pass.finish(&weights.head, normed, rows, logits);
+        pass.linear(&mut [(&weights.head, logits)], &self.acts);
     }
 }
 

@@ -116,6 +116,10 @@ impl LanguageModel {
             BackendChoice::Portable(device) => (1, Some(PortableModel::load(&gguf, &description, &weights, device)?)),
         };
         let identity = identity(&gguf, &description);
+        if gguf.packed_bytes().is_some() {
+            // What was looked at once is not needed again: products read the side file.
+            gguf.release_pages();
+        }
         let prefill_piece = options.prefill_piece;
         let pool = ThreadPool::new(threads);
         let kv_type = options.kv_type;

@@ -24,6 +24,7 @@ pub struct Gguf {
     by_name: HashMap<String, usize>,
     fingerprint: OnceLock<[u8; 32]>,
     packed: Option<Packed>,
+    from_file: bool,
 }
 
 impl Gguf {
@@ -40,7 +41,7 @@ impl Gguf {
         // rename and never written again; a process that breaks this can change what is read, not where, since
         // lengths and offsets are checked before the map is used and strings are checked again on each use.
         let map = unsafe { Mmap::map(&file) }.map_err(io)?;
-        Self::parse(path, map)
+        Self::parse(path, map, true)
     }
 
     /// Checks a file that is already in memory; `path` is the name that errors give it.
@@ -50,10 +51,10 @@ impl Gguf {
         let io = |source| Error::Io { path: path.to_owned(), source };
         let mut buffer = MmapMut::map_anon(bytes.len().max(1)).map_err(io)?;
         buffer[..bytes.len()].copy_from_slice(bytes);
-        Self::parse(path, buffer.make_read_only().map_err(io)?)
+        Self::parse(path, buffer.make_read_only().map_err(io)?, false)
     }
 
-    fn parse(path: &Path, map: Mmap) -> Result<Gguf> {
+    fn parse(path: &Path, map: Mmap, from_file: bool) -> Result<Gguf> {
         let map = Arc::new(map);
         let Header { metadata, tensors } = Header::read(&map).map_err(|refusal| {
             let path = path.to_owned();
@@ -63,7 +64,16 @@ impl Gguf {
             }
         })?;
         let by_name = tensors.iter().enumerate().map(|(at, t)| (t.name.clone(), at)).collect();
-        Ok(Gguf { path: path.to_owned(), map, metadata, tensors, by_name, fingerprint: OnceLock::new(), packed: None })
+        Ok(Gguf {
+            path: path.to_owned(),
+            map,
+            metadata,
+            tensors,
+            by_name,
+            fingerprint: OnceLock::new(),
+            packed: None,
+            from_file,
+        })
     }
 
     /// The file, as it was opened.
@@ -122,6 +132,19 @@ impl Gguf {
         let mut fresh = Self::open(&path)?;
         fresh.packed = Packed::open(&fresh, folder, skip);
         Ok(fresh)
+    }
+
+    /// Gives the pages of the file that were read back to the system; they come again when they are needed.
+    #[allow(unsafe_code)]
+    pub(crate) fn release_pages(&self) {
+        #[cfg(unix)]
+        // SAFETY: the map is of a file, shared and never written through, so that dropped pages are read again from the
+        // file with the same bytes. (A map of memory, as `from_bytes` makes, would lose its contents.)
+        if self.from_file
+            && let Err(error) = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }
+        {
+            log::debug!("{}: pages not released: {error}", self.path.display());
+        }
     }
 
     /// Bytes of the mapped side file, if there is one.

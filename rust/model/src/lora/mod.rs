@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use candle_core::{Device, DeviceLocation, Tensor};
+use lorekit_kernels::LowRank;
 
 use crate::causal::LanguageModel;
 use crate::causal::weights::LinearTensor;
@@ -33,10 +34,34 @@ pub(crate) struct Pair {
     pub(crate) rank: usize,
     /// `alpha / rank`, or 1 for an alpha of 0.
     pub(crate) scale: f32,
-    /// `(rank, cols)`.
-    pub(crate) a: Vec<f32>,
-    /// `(rows, rank)`.
-    pub(crate) b: Vec<f32>,
+    numbers: Numbers,
+}
+
+/// In the form of the compute path that the model takes.
+enum Numbers {
+    Cpu(LowRank),
+    /// A, `(rank, cols)`, and B, `(rows, rank)`.
+    Portable {
+        a: Vec<f32>,
+        b: Vec<f32>,
+    },
+}
+
+impl Pair {
+    /// The factors for our kernels; `None` for an adapter of the portable path, which never comes here.
+    pub(crate) fn factors(&self) -> Option<&LowRank> {
+        match &self.numbers {
+            Numbers::Cpu(factors) => Some(factors),
+            Numbers::Portable { .. } => None,
+        }
+    }
+
+    fn bytes(&self) -> usize {
+        match &self.numbers {
+            Numbers::Cpu(factors) => factors.bytes(),
+            Numbers::Portable { a, b } => size_of_val(&a[..]) + size_of_val(&b[..]),
+        }
+    }
 }
 
 /// A and B as tensors on one device.
@@ -44,7 +69,8 @@ pub(crate) type DevicePairs = Vec<Option<(Tensor, Tensor)>>;
 
 /// A LoRA adapter, checked against the model it was opened for. Immutable; share it by [`Arc`].
 ///
-/// Memory: four bytes for each number of A and B, on the heap.
+/// Memory: two bytes for each number of A and B on our kernels where the base weights are quantized, four where they are
+/// floats or on the portable path; on the heap.
 pub struct Adapter {
     path: PathBuf,
     id: [u8; 32],
@@ -123,11 +149,19 @@ impl Adapter {
                 return Err(mismatch(format!("tensor {base} has a number that is not finite")));
             }
             let scale = if alpha == 0.0 { 1.0 } else { alpha / rank as f32 };
-            if pairs[index].replace(Pair { rank, scale, a, b }).is_some() {
+            let numbers = if model.portable().is_some() {
+                Numbers::Portable { a, b }
+            } else {
+                // Beside quantized weights f16 loses nothing that could be seen.
+                let floats = model.gguf().require_tensor(&base)?.info.format.is_float();
+                let compact = if floats { None } else { LowRank::compact(rank, &a, &b, cols, rows) };
+                Numbers::Cpu(compact.unwrap_or_else(|| LowRank::exact(rank, &a, &b, cols, rows)))
+            };
+            if pairs[index].replace(Pair { rank, scale, numbers }).is_some() {
                 return Err(mismatch(format!("tensor {base} is adapted twice")));
             }
         }
-        Ok(Self { path, id, model: model.identity(), pairs, on_devices: Mutex::new(Vec::new()) })
+        Ok(Self { path, id, model: owner(model), pairs, on_devices: Mutex::new(Vec::new()) })
     }
 
     /// What tells this adapter from others: the hash of its file.
@@ -152,7 +186,7 @@ impl Adapter {
 
     /// Bytes its numbers take on the heap.
     pub fn bytes(&self) -> usize {
-        self.pairs.iter().flatten().map(|pair| 4 * (pair.a.len() + pair.b.len())).sum()
+        self.pairs.iter().flatten().map(Pair::bytes).sum()
     }
 
     pub(crate) fn pair(&self, tensor: usize) -> Option<&Pair> {
@@ -166,12 +200,11 @@ impl Adapter {
             return Ok(pairs.clone());
         }
         let upload = |pair: &Pair| -> Result<(Tensor, Tensor)> {
-            let cols = pair.a.len() / pair.rank;
-            let rows = pair.b.len() / pair.rank;
-            Ok((
-                Tensor::from_slice(&pair.a, (pair.rank, cols), device)?,
-                Tensor::from_slice(&pair.b, (rows, pair.rank), device)?,
-            ))
+            let Numbers::Portable { a, b } = &pair.numbers else {
+                return Err(Error::InvalidArgument("an adapter that was opened for another compute path".to_owned()));
+            };
+            let (cols, rows) = (a.len() / pair.rank, b.len() / pair.rank);
+            Ok((Tensor::from_slice(a, (pair.rank, cols), device)?, Tensor::from_slice(b, (rows, pair.rank), device)?))
         };
         let pairs: Result<DevicePairs> = self.pairs.iter().map(|pair| pair.as_ref().map(upload).transpose()).collect();
         let pairs = Arc::new(pairs?);
@@ -232,12 +265,19 @@ impl AdapterSet {
 
     /// Whether every adapter was opened for this model.
     pub(crate) fn check(&self, model: &LanguageModel) -> Result<()> {
-        match self.entries.iter().find(|(adapter, _)| adapter.model != model.identity()) {
+        match self.entries.iter().find(|(adapter, _)| adapter.model != owner(model)) {
             Some((adapter, _)) => Err(Error::AdapterMismatch {
                 path: adapter.path.clone(),
-                reason: "it was opened for another model".to_owned(),
+                reason: "it was opened for another model or compute path".to_owned(),
             }),
             None => Ok(()),
         }
     }
+}
+
+/// What an adapter is opened for: a model on one compute path.
+fn owner(model: &LanguageModel) -> [u8; 32] {
+    let mut hash = blake3::Hasher::new();
+    hash.update(&model.identity()).update(&[u8::from(model.portable().is_some())]);
+    *hash.finalize().as_bytes()
 }
