@@ -64,7 +64,8 @@ struct InSession {
 impl Generator {
     pub(crate) fn open(options: &EngineOptions, threads: usize, library: &Library) -> Result<Self> {
         let path = options.model.as_deref().ok_or(Error::NoModel)?;
-        let load = LoadOptions { threads, backend: BackendChoice::Cpu, ..LoadOptions::default() };
+        let side_folder = crate::worker::side_folder(options);
+        let load = LoadOptions { threads, backend: BackendChoice::Cpu, side_folder, ..LoadOptions::default() };
         let model = LanguageModel::open(path, &load).map_err(convert::model)?;
         let asked = if options.context_tokens == 0 { DEFAULT_CONTEXT } else { options.context_tokens };
         let context_tokens = asked.min(model.info().context_length);

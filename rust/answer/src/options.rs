@@ -25,8 +25,12 @@ pub struct EngineOptions {
     /// Bytes of memory in which computed beginnings of prompts are kept for later questions. The default is 64 MiB:
     /// about 5,000 tokens of a model of half a billion parameters. 0 keeps only those of the last question.
     pub cache_memory_bytes: usize,
-    /// Folder in which they outlive the process: the fixed instructions, and passages that were asked about more than
-    /// once. A folder `prefixes` is made in it. The default is none. Like memory, it holds what passages say.
+    /// Folder for what should outlive the process; anything in it can be deleted at any time. The default is none.
+    ///
+    /// `prefixes` holds computed beginnings of prompts: the fixed instructions, and passages that were asked about more
+    /// than once. Like memory, it holds what passages say. `side` holds the models' weights once more in the layout
+    /// that the kernels read fastest, about as large as the models and made when they are first opened, which takes
+    /// some seconds; without it models run from their own files, at about two thirds of the speed.
     pub cache_folder: Option<PathBuf>,
     /// Bytes in that folder. The default is 128 MiB.
     pub cache_disk_bytes: u64,

@@ -1,5 +1,6 @@
 //! What the worker thread owns and does: it searches, decides whether there is something to answer from, and hands on.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use lorekit_cancel::CancelToken;
@@ -28,7 +29,8 @@ impl Worker {
     pub(crate) fn open(options: &EngineOptions) -> Result<Self> {
         let threads = threads(options.threads);
         let library = Library::open(&options.pack, &OpenOptions::default()).map_err(convert::store)?;
-        let embedder_options = EmbedderOptions { threads, ..EmbedderOptions::default() };
+        let embedder_options =
+            EmbedderOptions { threads, side_folder: side_folder(options), ..EmbedderOptions::default() };
         let embedder = Embedder::open(&options.embedder, &embedder_options).map_err(convert::model)?;
         Retriever::new(&library, &embedder).map_err(convert::retrieval)?;
         let generator = match &options.model {
@@ -122,6 +124,11 @@ impl Worker {
             (None, _) => {}
         }
     }
+}
+
+/// Where the models' side files lie.
+pub(crate) fn side_folder(options: &EngineOptions) -> Option<PathBuf> {
+    options.cache_folder.as_deref().map(|folder| folder.join("side"))
 }
 
 /// Whether any of the found passages is near enough to the question to count as found.

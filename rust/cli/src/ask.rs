@@ -102,6 +102,7 @@ impl AnswerArgs {
             adapters,
             threads: self.threads,
             context_tokens: self.context,
+            cache_folder: Some(resolve::run_folder()),
             ..EngineOptions::default()
         })?)
     }

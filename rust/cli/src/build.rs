@@ -86,7 +86,12 @@ pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
     let reading = read(&args.dir, cancel)?;
     let embedder_file = resolve::model(&args.embedder, args.offline, cancel)?;
     let threads = resolve::threads(args.threads);
-    let options = EmbedderOptions { threads, dims: args.dims, ..EmbedderOptions::default() };
+    let options = EmbedderOptions {
+        threads,
+        dims: args.dims,
+        side_folder: Some(resolve::side_folder()),
+        ..EmbedderOptions::default()
+    };
     let embedder = Embedder::open(&embedder_file, &options)?;
     let split_options = SplitOptions {
         max_tokens: args.max_tokens.min(embedder.max_tokens()),

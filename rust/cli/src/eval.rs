@@ -82,7 +82,10 @@ pub(crate) fn run(command: &EvalCommand, cancel: &CancelToken) -> Result<()> {
     let unanswerable = args.unanswerable.as_deref().map(read_questions).transpose()?.unwrap_or_default();
     let file = embedder(&args.pack, args.embedder.as_deref(), args.offline, cancel)?;
     let threads = resolve::threads(args.threads);
-    let embedder = Embedder::open(&file, &EmbedderOptions { threads, ..EmbedderOptions::default() })?;
+    let embedder = Embedder::open(
+        &file,
+        &EmbedderOptions { threads, side_folder: Some(resolve::side_folder()), ..EmbedderOptions::default() },
+    )?;
     let library = Library::open(&args.pack, &OpenOptions::default())?;
     let retriever = Retriever::new(&library, &embedder)?;
     let weights = args.dense_weight.map(|dense| Weights { dense, lexical: 1.0 - dense });

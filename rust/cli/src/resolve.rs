@@ -34,6 +34,16 @@ pub(crate) fn embedder_for(info: &EmbedderInfo) -> Result<&'static str> {
     }
 }
 
+/// The engine's cache folder on a developer's machine.
+pub(crate) fn run_folder() -> PathBuf {
+    models::cache_root().join("run")
+}
+
+/// Where side files of models lie.
+pub(crate) fn side_folder() -> PathBuf {
+    run_folder().join("side")
+}
+
 /// The number of threads: all processors when 0 is asked.
 pub(crate) fn threads(asked: usize) -> usize {
     match asked {

@@ -3,6 +3,8 @@
 //! `cargo run -p lorekit-kernels --example attention [threads]`. Times are medians of wall clock, and of CPU time of
 //! the calling thread where the system says it: on one thread the latter is right on a busy machine too.
 
+#![allow(clippy::print_stdout)]
+
 use lorekit_kernels::{KvLayer, KvType, RopeStyle, RopeTable, ThreadPool, attend};
 use std::time::Instant;
 

@@ -4,6 +4,8 @@
 //! weights of a figure take MEGABYTES (default 128) in all, more than caches hold, and are read one after the other, as
 //! when a token is decoded.
 
+#![allow(clippy::print_stdout)]
+
 use lorekit_kernels::{Activations, Format, Matrix, ThreadPool, instruction_set, matmul, pack, packed_bytes};
 use std::time::Instant;
 

@@ -135,17 +135,22 @@ impl Gguf {
     }
 
     /// Gives the pages of the file that were read back to the system; they come again when they are needed.
+    #[cfg(unix)]
     #[allow(unsafe_code)]
     pub(crate) fn release_pages(&self) {
-        #[cfg(unix)]
+        if !self.from_file {
+            return;
+        }
         // SAFETY: the map is of a file, shared and never written through, so that dropped pages are read again from the
         // file with the same bytes. (A map of memory, as `from_bytes` makes, would lose its contents.)
-        if self.from_file
-            && let Err(error) = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) }
-        {
+        if let Err(error) = unsafe { self.map.unchecked_advise(memmap2::UncheckedAdvice::DontNeed) } {
             log::debug!("{}: pages not released: {error}", self.path.display());
         }
     }
+
+    /// As above, where the system takes no advice.
+    #[cfg(not(unix))]
+    pub(crate) fn release_pages(&self) {}
 
     /// Bytes of the mapped side file, if there is one.
     pub(crate) fn packed_bytes(&self) -> Option<u64> {
