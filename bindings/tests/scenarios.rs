@@ -296,6 +296,7 @@ fn cancel_during_decode() {
     let (seen, error) = reader.join().unwrap();
     let woken = asked.elapsed();
     assert_eq!(code(Err::<(), _>(error)), "cancelled");
+    assert!(seen.iter().any(|event| matches!(event, FfiAnswerEvent::Text { .. })), "it was decoding");
     assert!(!seen.iter().any(|event| matches!(event, FfiAnswerEvent::Finished { .. })));
     assert_eq!(search(&engine), 1);
     eprintln!("cancel during decode: reader woken after {woken:?}, engine free after {:?}", asked.elapsed());

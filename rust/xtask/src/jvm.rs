@@ -63,7 +63,9 @@ impl Jvm {
         let mut path = classes.to_vec();
         path.extend(self.runtime());
         let mut command = Command::new("java");
-        command.arg("-Xmx512m").arg(format!("-Djna.library.path={}", native.display()));
+        // A heap that has its whole size from the start, so that what grows is the native side's.
+        command.args(["-Xms128m", "-Xmx128m", "-XX:+AlwaysPreTouch"]);
+        command.arg(format!("-Djna.library.path={}", native.display()));
         // Without UTF-8 for output, Han characters in messages would be question marks.
         command.args(["-Dfile.encoding=UTF-8", "-Dstdout.encoding=UTF-8"]).arg("-cp").arg(joined(&path));
         let status =
