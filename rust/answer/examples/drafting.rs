@@ -1,5 +1,5 @@
 //! What drafting and kept prefixes save, on a pack and a list of questions:
-//! `drafting PACK EMBEDDER MODEL QUESTIONS.jsonl [COUNT] [THREADS] [SHARE_COUNT]`.
+//! `drafting PACK EMBEDDER MODEL QUESTIONS.jsonl [COUNT] [THREADS] [SHARE_COUNT] [CACHE]`.
 //!
 //! Takes the first `COUNT` questions by id (fields `qid` and `query`), asks each with every way of drafting, interleaved,
 //! and prints one JSON object: rates, whether the texts are the same, the share of drafts that were right; the time from
@@ -25,11 +25,15 @@ fn main() -> Result<()> {
     let questions = questions(&next("questions")?)?;
     let mut number = |default: usize| arguments.next().map_or(Ok(default), |n| n.parse());
     let (count, threads, share_count) = (number(50)?, number(2)?, number(0)?);
+    // For side files; prefixes are kept in memory only.
+    let cache_folder = arguments.next().map(Into::into);
     let engine = Engine::open(EngineOptions {
         pack: pack.into(),
         embedder: embedder.into(),
         model: Some(model.into()),
         threads,
+        cache_folder,
+        cache_disk_bytes: 0,
         ..EngineOptions::default()
     })?;
     let chosen = &questions[..count.min(questions.len())];
