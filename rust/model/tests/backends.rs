@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use logits_support::*;
 use lorekit_cancel::CancelToken;
-use lorekit_model::{Architecture, Error, Gguf, KvSnapshot, LanguageModel, LoadOptions, Session};
+use lorekit_model::{Architecture, Error, Gguf, KvSnapshot, KvType, LanguageModel, LoadOptions, Session, Tokenizer};
 use lorekit_testkit::{GgufEmitter, TensorFormat, TinyArchitecture, TinyModel, VOCABULARY_SIZE, Weights};
 
 fn both() -> [LoadOptions; 2] {
@@ -56,7 +56,8 @@ fn the_two_paths_agree_on_every_family() {
 #[test]
 fn pieces_and_threads_do_not_change_a_bit() {
     let tokens = random_tokens(2, 75, VOCABULARY_SIZE);
-    for architecture in TinyArchitecture::ALL {
+    for (architecture, kv_type) in TinyArchitecture::ALL.into_iter().flat_map(|a| [(a, KvType::F16), (a, KvType::Q8)]) {
+        let cpu = || LoadOptions { kv_type, ..cpu() };
         let whole = all_logits(&tiny(architecture, &cpu()), &tokens, None);
         for (piece, threads) in [(1, 1), (3, 2), (16, 1), (74, 3), (256, 2)] {
             let model = tiny(architecture, &pieces(LoadOptions { threads, ..cpu() }, piece));
@@ -331,4 +332,41 @@ fn senseless_numbers_are_refused_without_a_panic() {
             }
         }
     }
+}
+
+#[test]
+fn a_side_file_changes_no_bit_of_a_real_model() {
+    let folder = tempfile::tempdir().unwrap();
+    let with_side = LoadOptions { side_folder: Some(folder.path().to_owned()), threads: 2, ..cpu() };
+    let name = "smollm2-135m-instruct";
+    let (Some(own), Some(packed)) = (real_model(name, &cpu()), real_model(name, &with_side)) else { return };
+    assert!(own.info().side_file_bytes.is_none() && packed.info().side_file_bytes.is_some());
+    // A prompt for the panels, and drafts of all small sizes for the stored bits.
+    let tokens = random_tokens(8, 90, 40_000);
+    let cancel = CancelToken::new();
+    let mut sessions = [own.new_session(90).unwrap(), packed.new_session(90).unwrap()];
+    let mut from = 0;
+    for n in [40, 1, 2, 3, 4, 5, 8, 9, 16] {
+        let part = &tokens[from..from + n];
+        let [a, b] = sessions.each_mut().map(|session| session.forward_all(part, None, &cancel).unwrap());
+        assert_eq!(bits(&a), bits(&b), "{n} tokens from {from}");
+        from += n;
+    }
+}
+
+#[test]
+fn keys_and_values_in_8_bits_stay_near_those_in_16() {
+    let name = "smollm2-135m-instruct";
+    let q8 = LoadOptions { kv_type: KvType::Q8, threads: 2, ..cpu() };
+    let (Some(f16), Some(q8)) = (real_model(name, &cpu()), real_model(name, &q8)) else { return };
+    let text = "The insurer shall pay the sum insured within ten days after the agreement. If the insured event occurs \
+                within the waiting period, the premium is returned and the contract ends. A policyholder who conceals \
+                facts on purpose loses the claim; one who forgets them in good faith does not.";
+    let tokens = Tokenizer::from_gguf(f16.gguf()).unwrap().encode(text).unwrap();
+    let vocab = f16.description().vocab;
+    let [truth, ours] = [&f16, &q8].map(|model| all_logits(model, &tokens, None));
+    let divergence = mean_divergence(&truth, &ours, vocab);
+    eprintln!("KL of an 8-bit cache from one of f16 over {} tokens: {divergence:e}", tokens.len());
+    // llama.cpp (llama-cpp-python 0.3.36, caches q8_0 against f16, flash attention) is 5.5e-3 apart on these tokens.
+    assert!(divergence < 1.5 * 5.5e-3 && divergence > 0.0, "{divergence}");
 }
