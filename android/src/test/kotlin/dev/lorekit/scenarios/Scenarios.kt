@@ -204,6 +204,7 @@ class Scenarios(private val folder: File) {
                     seen += it
                     if (enough(it)) reached.complete(Unit)
                 }
+                reached.completeExceptionally(AssertionError("the answer ended before it could be cancelled"))
             }
             reached.await()
             delay(later)
@@ -234,24 +235,23 @@ class Scenarios(private val folder: File) {
 
     private suspend fun closeWhileAnswering() = coroutineScope {
         val engine = Engine.open(configuration)
-        val started = CompletableDeferred<Unit>()
-        val running = async(Dispatchers.Default) {
-            runCatching { engine.answer(GRACE, TALKATIVE).onEach { started.complete(Unit) }.finalAnswer() }
+        val (started, closed) = CompletableDeferred<Unit>() to CompletableDeferred<Unit>()
+        // The collector holds the first event, so that the model is kept waiting until the engine is closed.
+        val held = engine.answer(GRACE, TALKATIVE).onEach {
+            started.complete(Unit)
+            closed.await()
         }
-        val queued = async(Dispatchers.Default) { runCatching { engine.answer(GRACE, TALKATIVE).finalAnswer() } }
-        val searching = async(Dispatchers.Default) {
-            started.await()
-            runCatching { engine.search(GRACE, BY_WORDS) }
-        }
+        val running = async(Dispatchers.Default) { runCatching { held.finalAnswer() } }
         started.await()
+        val queued = async(Dispatchers.Default) { runCatching { engine.answer(GRACE, TALKATIVE).finalAnswer() } }
+        val searching = async(Dispatchers.Default) { runCatching { engine.search(GRACE, BY_WORDS) } }
         val asked = TimeSource.Monotonic.markNow()
         engine.close()
         assertTrue(asked.elapsedNow() < BOUND, "closed after ${asked.elapsedNow()}")
-        assertIs<LoreKitException.Closed>(running.await().exceptionOrNull())
-        assertIs<LoreKitException.Closed>(queued.await().exceptionOrNull())
-        // The search may have been served before the close, between the two answers.
-        searching.await().onFailure { assertIs<LoreKitException.Closed>(it) }
-        Unit
+        closed.complete(Unit)
+        for (request in listOf(running, queued, searching)) {
+            assertIs<LoreKitException.Closed>(request.await().exceptionOrNull())
+        }
     }
 
     private suspend fun adapterNamedPerRequest() {
