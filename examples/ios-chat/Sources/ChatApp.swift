@@ -1,3 +1,4 @@
+import Combine
 import LoreKit
 import LoreKitSampleSupport
 import SwiftUI
@@ -5,6 +6,7 @@ import SwiftUI
 /// An offline question-and-answer screen over the pack and the models in the app's folder `Knowledge`.
 @main struct ChatApp: App {
     @State private var opening = Opening.waiting
+    @Environment(\.scenePhase) private var phase
 
     var body: some Scene {
         WindowGroup {
@@ -13,17 +15,28 @@ import SwiftUI
                 ProgressView("Opening…").task { opening = await Opening.open() }
             case .failed(let text):
                 ContentUnavailableView("Not ready", systemImage: "exclamationmark.triangle", description: Text(text))
-            case .open(let chat, let adapters):
+            case .open(let engine, let chat, let adapters):
                 ChatScreen(chat: chat, adapters: adapters)
+                    .onChange(of: phase) { _, phase in
+                        phase == .background ? engine.enterBackground() : engine.enterForeground()
+                    }
+                    .onReceive(published(UIApplication.didReceiveMemoryWarningNotification)) { _ in engine.memoryWarning() }
+                    .onReceive(published(ProcessInfo.thermalStateDidChangeNotification)) { _ in
+                        engine.setThermalState(ThermalState(ProcessInfo.processInfo.thermalState))
+                    }
             }
         }
     }
 }
 
+private func published(_ name: Notification.Name) -> some Publisher<Notification, Never> {
+    NotificationCenter.default.publisher(for: name).receive(on: DispatchQueue.main)
+}
+
 /// How far opening has come.
 @MainActor enum Opening {
     case waiting
-    case open(ChatModel<Engine>, adapters: [String])
+    case open(Engine, ChatModel<Engine>, adapters: [String])
     case failed(String)
 
     static func open() async -> Opening {
@@ -43,7 +56,8 @@ import SwiftUI
             adapters: adapters
         )
         do {
-            return .open(ChatModel(try await Engine.open(configuration)), adapters: adapters.keys.sorted())
+            let engine = try await Engine.open(configuration)
+            return .open(engine, ChatModel(engine), adapters: adapters.keys.sorted())
         } catch {
             return .failed(error.localizedDescription)
         }

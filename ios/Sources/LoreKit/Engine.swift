@@ -71,6 +71,44 @@ public final class Engine: Sendable {
         return AnswerStream(Request(started.mapError { publicError($0, closed: closed.value) }, engineClosed: closed))
     }
 
+    /// Gives back the memory of caches, as soon as a running answer is done: call it on a memory warning.
+    ///
+    /// Later questions are answered as before, the next one slower. Returns at once, as do the calls below; after
+    /// ``close()`` they change nothing.
+    public func memoryWarning() {
+        tell { try $0.memoryWarning() }
+    }
+
+    /// Says how hot the device is; it holds from the next question on.
+    ///
+    /// Pass `ThermalState(ProcessInfo.processInfo.thermalState)` when the system says that it changed.
+    public func setThermalState(_ state: ThermalState) {
+        tell { try $0.setThermalState(state: FfiThermalState(state)) }
+    }
+
+    /// The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
+    ///
+    /// A running answer goes on; cancel its task if it shall not.
+    public func enterBackground() {
+        tell { try $0.enterBackground() }
+    }
+
+    /// The app comes back.
+    public func enterForeground() {
+        tell { try $0.enterForeground() }
+    }
+
+    /// Forgets everything that was computed for prompts, in memory and on disk.
+    public func clearCaches() {
+        tell { try $0.clearCaches() }
+    }
+
+    private func tell(_ call: (FfiEngine) throws -> Void) {
+        guard !closed.value else { return }
+        // It can fail only by a caught panic, and the app can do nothing about that here.
+        try? call(ffi)
+    }
+
     /// Cancels everything and frees the models; returns when that is done, after at most one step of the model.
     ///
     /// Running requests end with ``LoreKitError/closed``, and so do later ones. Closing again changes nothing.

@@ -14,6 +14,9 @@ public struct EngineConfiguration: Hashable, Sendable {
     public var threads: Int
     /// Window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
     public var contextTokens: Int
+    /// Folder in which computed beginnings of prompts outlive the process, for example in the app's caches folder;
+    /// `nil` keeps them in memory alone. Like memory, it holds what passages say.
+    public var cacheFolder: URL?
 
     /// Names the files; everything but pack and embedder may be left out.
     public init(
@@ -22,7 +25,8 @@ public struct EngineConfiguration: Hashable, Sendable {
         model: URL? = nil,
         adapters: [String: URL] = [:],
         threads: Int = 0,
-        contextTokens: Int = 0
+        contextTokens: Int = 0,
+        cacheFolder: URL? = nil
     ) {
         self.pack = pack
         self.embedder = embedder
@@ -30,5 +34,6 @@ public struct EngineConfiguration: Hashable, Sendable {
         self.adapters = adapters
         self.threads = threads
         self.contextTokens = contextTokens
+        self.cacheFolder = cacheFolder
     }
 }

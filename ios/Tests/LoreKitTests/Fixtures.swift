@@ -44,8 +44,6 @@ func options(_ change: (inout AnswerOptions) -> Void = { _ in }) -> AnswerOption
 let talkative = options {
     $0.format = .free
     $0.maxTokens = 3_000
-    $0.temperature = 2
-    $0.seed = 1
 }
 
 /// Options with a prompt of about twelve thousand tokens, so that the prefill takes long.

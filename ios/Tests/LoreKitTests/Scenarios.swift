@@ -129,7 +129,8 @@ import Testing
         let whole = try await engine.answer(to: grace, options: longPrompt("z")).finalAnswer()
         #expect(whole.usage.promptTokens > 12_000)
         // Another first turn, so that nothing of the prompt is in the cache.
-        let seen = try await cancelAfter(engine, longPrompt("x"), "during prefill") { event in
+        let later = whole.usage.timeToFirstText / 4
+        let seen = try await cancelAfter(engine, longPrompt("x"), "during prefill", later: later) { event in
             if case .retrieved = event { true } else { false }
         }
         #expect(seen.count == 1, "no text had come")
@@ -138,7 +139,8 @@ import Testing
 
     @Test("cancel_during_decode") func cancelDuringDecode() async throws {
         let engine = try await openEngine()
-        let seen = try await cancelAfter(engine, talkative, "during decode") { event in
+        // The reader keeps reading, so that the model is decoding and not waiting for room when it is cancelled.
+        let seen = try await cancelAfter(engine, talkative, "during decode", later: .milliseconds(60)) { event in
             if case .text = event { true } else { false }
         }
         #expect(!seen.contains { event in if case .finished = event { true } else { false } })
@@ -146,11 +148,12 @@ import Testing
         #expect(try await engine.answer(to: grace, options: options()).finalAnswer().text.contains("😀"))
     }
 
-    /// Reads in a task of its own and cancels that as soon as an event is `enough`.
+    /// Reads in a task of its own and cancels that some time after the first event that is `enough`.
     private func cancelAfter(
         _ engine: Engine,
         _ options: AnswerOptions,
         _ what: String,
+        later: Duration,
         enough: @escaping @Sendable (AnswerEvent) -> Bool
     ) async throws -> [AnswerEvent] {
         let (seen, reached) = (Shared<[AnswerEvent]>([]), Gate())
@@ -161,6 +164,7 @@ import Testing
             }
         }
         await reached.passed()
+        try await Task.sleep(for: later)
         let clock = ContinuousClock()
         let asked = clock.now
         reader.cancel()
@@ -246,6 +250,30 @@ import Testing
         #expect(await failure { try await engine.search(grace, options: byWords) } as? LoreKitError == .closed)
         #expect(await failure { try await engine.answer(to: grace, options: options()).finalAnswer() } as? LoreKitError == .closed)
         #expect(engine.pack.id == "fixture")
+    }
+
+    @Test("lifecycle_calls") func lifecycleCalls() async throws {
+        let cache = FileManager.default.temporaryDirectory.appendingPathComponent("lorekit-cache")
+        try? FileManager.default.removeItem(at: cache)
+        try FileManager.default.createDirectory(at: cache, withIntermediateDirectories: true)
+        let engine = try await openEngine { $0.cacheFolder = cache }
+        func say() async throws -> Answer { try await engine.answer(to: grace, options: options()).finalAnswer() }
+        let before = try await say().text
+        engine.memoryWarning()
+        #expect(try await say().text == before)
+        engine.enterBackground()
+        engine.enterForeground()
+        #expect(try await say().text == before)
+        engine.clearCaches()
+        engine.setThermalState(.critical)
+        let hot = try await say()
+        #expect(hot.text.contains("😀") && hot.citations.count == 1 && hot.usage.completionTokens == 0)
+        engine.setThermalState(.nominal)
+        #expect(try await say().text == before)
+        await engine.close()
+        engine.memoryWarning()
+        engine.enterBackground()
+        try FileManager.default.removeItem(at: cache)
     }
 
     @Test("log_sink") func logSink() async throws {

@@ -10,7 +10,8 @@ extension FfiEngineOptions {
             model: configuration.model?.path,
             adapters: configuration.adapters.sorted { $0.key < $1.key }.map { FfiAdapterFile(name: $0.key, path: $0.value.path) },
             threads: UInt32(clamping: configuration.threads),
-            contextTokens: UInt32(clamping: configuration.contextTokens)
+            contextTokens: UInt32(clamping: configuration.contextTokens),
+            cacheFolder: configuration.cacheFolder?.path
         )
     }
 }
@@ -42,6 +43,17 @@ extension FfiAnswerOptions {
             floor: options.floor,
             history: options.history.map { FfiExchange(question: $0.question, answer: $0.answer) }
         )
+    }
+}
+
+extension FfiThermalState {
+    init(_ state: ThermalState) {
+        self = switch state {
+        case .nominal: .nominal
+        case .fair: .fair
+        case .serious: .serious
+        case .critical: .critical
+        }
     }
 }
 
