@@ -46,7 +46,7 @@ fn all(jvm: &Jvm, work: &Path, fixtures: &Path, write_api: bool) -> Result<(), S
     timed("compiling the sample support", || {
         jvm.compile(
             &sources(&["android/sample-support/src/main"]),
-            &[library.clone()],
+            std::slice::from_ref(&library),
             &support,
             &["-Xexplicit-api=strict"],
         )
@@ -89,7 +89,7 @@ pub fn console(args: &[&str]) -> Result<(), String> {
     let work = target().join("kotlin");
     let library = compile_library(&jvm, &work)?;
     let example = work.join("kotlin-console.jar");
-    jvm.compile(&sources(&["examples/kotlin-console"]), &[library.clone()], &example, &[])?;
+    jvm.compile(&sources(&["examples/kotlin-console"]), std::slice::from_ref(&library), &example, &[])?;
     jvm.run("dev.lorekit.example.console.MainKt", &[library, example], &native_folder()?, args)
 }
 

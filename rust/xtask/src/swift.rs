@@ -71,6 +71,13 @@ pub fn console(args: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
+/// The folder of the Swift toolchain, which is fetched first if it is not there.
+pub fn toolchain() -> Result<PathBuf, String> {
+    let toolchain = cache()?.join("toolchains/swift");
+    step("the Swift toolchain", "scripts/swift/root", &[&toolchain.display().to_string()])?;
+    Ok(toolchain)
+}
+
 /// Generates Swift, C header and module map into the tree; with `check`, only compares with what is there.
 pub fn generated(check: bool) -> Result<(), String> {
     let program = target().join("debug/uniffi-bindgen-swift").display().to_string();
@@ -136,8 +143,7 @@ struct Swift {
 impl Swift {
     /// Makes the toolchain the first time: half a gigabyte to fetch, 1.5 on the disk.
     fn obtain() -> Result<Self, String> {
-        let toolchain = cache()?.join("toolchains/swift");
-        step("the Swift toolchain", "scripts/swift/root", &[&toolchain.display().to_string()])?;
+        let toolchain = toolchain()?;
         let work = target().join("swift");
         for folder in ["build", "library", "files"] {
             let folder = work.join(folder);
@@ -249,10 +255,11 @@ impl Swift {
         let fixture = |name: &str| self.work.join("files/fixtures").join(name);
         let said = if model.is_file() && embedder.is_file() {
             let pack = self.work.join("handbook.lorepack");
-            let args = ["run", "--workspace", "--locked", "--quiet", "--bin", "lore", "--", "build", DOCUMENTS];
+            step("building lore", "cargo", &["build", "--workspace", "--locked", "--quiet", "--bin", "lore"])?;
+            let lore = target().join("debug/lore").display().to_string();
             let (pack_text, embedder_text) = (pack.display().to_string(), embedder.display().to_string());
-            let args = [&args[..], &["-o", pack_text.as_str(), "--embedder", &embedder_text]].concat();
-            step("building the sample pack", "cargo", &args)?;
+            let args = ["build", DOCUMENTS, "-o", pack_text.as_str(), "--embedder", &embedder_text];
+            step("building the sample pack", &lore, &args)?;
             self.ask([pack, embedder, model], QUESTION)?
         } else {
             eprintln!("\n== {} and {} are not in the cache: tiny models instead", MODELS.0, MODELS.1);

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use crate::process::{capture, root, step, step_in};
+use crate::{aar, bindings, errors, jvm, kotlin, swift};
 
 /// Models that tests use; those that cannot be fetched make their tests say "skipped".
 const MODELS: &[&str] =
@@ -53,8 +54,30 @@ pub fn run(args: &[&str]) -> Result<(), String> {
         places.push(("LOREKIT_LAWS", laws));
     }
     step_in("tests", "cargo", &["test", "--workspace", "--locked", "--", "--nocapture", "--test-threads=2"], &places)?;
+    errors::run(&[])?;
+    bindings::run(&["--check"])?;
+    let skipped = [
+        // A toolchain that cannot be had here is no failure of the library; what it does with one is.
+        with("Kotlin", jvm::Jvm::obtain().map(drop), || kotlin::run(&[]).and_then(|()| aar::run(&["--check-only"])))?,
+        with("Swift", swift::toolchain().map(drop), || swift::run(&[]))?,
+    ];
     eprintln!("\nall tests passed in {}", root().display());
+    for reason in skipped.into_iter().flatten() {
+        eprintln!("skipped: {reason}");
+    }
     Ok(())
+}
+
+/// Runs the tests of a language, or says why they are skipped.
+fn with(
+    language: &str,
+    toolchain: Result<(), String>,
+    tests: impl FnOnce() -> Result<(), String>,
+) -> Result<Option<String>, String> {
+    match toolchain {
+        Ok(()) => tests().map(|()| None),
+        Err(reason) => Ok(Some(format!("the {language} tests, because {reason}"))),
+    }
 }
 
 /// The folder of the model cache, as the command that fills it sees it.
