@@ -33,6 +33,7 @@ mod packed;
 mod panel;
 mod pool;
 mod portable;
+pub mod roofline;
 mod rope;
 #[cfg(target_arch = "x86_64")]
 mod x86;

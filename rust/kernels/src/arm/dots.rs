@@ -78,7 +78,7 @@ impl Dot for DotProd {
 
 #[inline]
 #[target_feature(enable = "neon,dotprod")]
-fn sdot<const LANE: i32>(mut acc: int32x4_t, w: int8x16_t, x: int8x16_t) -> int32x4_t {
+pub(super) fn sdot<const LANE: i32>(mut acc: int32x4_t, w: int8x16_t, x: int8x16_t) -> int32x4_t {
     // SAFETY: registers only.
     unsafe {
         asm!(

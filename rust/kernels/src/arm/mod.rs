@@ -14,6 +14,7 @@ mod half;
 mod packed;
 mod panel;
 mod quantize;
+mod roofline;
 mod tile;
 
 use crate::activations::Part;
@@ -33,6 +34,19 @@ thread_local! {
 
 /// Up to this many activation rows read packed bits directly; more unpack a panel of them first.
 const FEW: usize = 8;
+
+/// Products of bytes in registers, and how many operations they were; see `roofline.rs`.
+pub(crate) fn dots(isa: Isa, rounds: usize) -> u64 {
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe {
+        match isa {
+            Isa::NeonI8mm => roofline::i8mm(rounds),
+            Isa::NeonDotprod => roofline::dotprod(rounds),
+            Isa::Neon => roofline::neon(rounds),
+            Isa::Portable => unreachable!("portable code has its own"),
+        }
+    }
+}
 
 /// One task's columns of a product.
 pub(crate) fn columns(isa: Isa, w: Matrix<'_>, x: &Activations, columns: Columns<'_>) {

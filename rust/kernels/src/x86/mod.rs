@@ -17,6 +17,7 @@ mod avx512_low_rank;
 mod avx512_packed;
 mod avx512_quantize;
 mod f16c;
+mod roofline;
 
 use crate::activations::Part;
 use crate::attention::{BLOCK, STRIDE};
@@ -28,6 +29,26 @@ use crate::pool::Columns;
 use crate::{Activations, Format, Matrix};
 use avx512_float::FloatRows;
 use std::ops::Range;
+
+/// Products of bytes in registers, and how many operations they were; see `roofline.rs`.
+pub(crate) fn dots(isa: Isa, rounds: usize) -> u64 {
+    // SAFETY: each value of `Isa` is made only where its features were detected.
+    unsafe {
+        match isa {
+            Isa::Avx512Vnni => roofline::avx512_vnni(rounds),
+            Isa::AvxVnni => roofline::avx_vnni(rounds),
+            Isa::Avx2 => roofline::avx2(rounds),
+            Isa::Portable => unreachable!("portable code has its own"),
+        }
+    }
+}
+
+/// The exclusive or of all bytes' words, read as fast as they come.
+pub(crate) fn xor(isa: Isa, bytes: &[u8]) -> u64 {
+    assert_eq!(isa, Isa::Avx512Vnni, "the others are compiled from portable code");
+    // SAFETY: the value of `Isa` is made only where its features were detected.
+    unsafe { roofline::xor(bytes) }
+}
 
 /// One task's columns of a product.
 pub(crate) fn columns(isa: Isa, w: Matrix<'_>, x: &Activations, columns: Columns<'_>, scratch: &mut Panel) {
