@@ -270,11 +270,3 @@ fn guarded<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
 fn died() -> Error {
     Error::Internal { reason: "the worker ended while opening".into() }
 }
-
-/// The default number of threads: the processors there are, at most four.
-pub(crate) fn threads(asked: usize) -> usize {
-    match asked {
-        0 => std::thread::available_parallelism().map_or(2, |n| n.get().min(4)),
-        n => n,
-    }
-}

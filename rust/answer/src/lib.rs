@@ -34,6 +34,7 @@
 mod citation;
 mod convert;
 mod copying;
+mod cores;
 mod decode;
 mod engine;
 mod error;

@@ -18,7 +18,7 @@ pub struct EngineOptions {
     pub model: Option<PathBuf>,
     /// LoRA adapters by name; each request names one, or none.
     pub adapters: Vec<(String, PathBuf)>,
-    /// Threads for inference. 0, the default, takes the number of processors, at most 4.
+    /// Threads for inference. 0, the default, takes the fast processors of a phone, or all, at most 4.
     pub threads: usize,
     /// Window of prompt and answer in tokens. 0, the default, takes 4,096 or the model's own, whichever is smaller.
     pub context_tokens: usize,

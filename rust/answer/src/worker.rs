@@ -8,7 +8,8 @@ use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions};
 use lorekit_store::{Library, OpenOptions, PassageId};
 
-use crate::engine::{ModelInfo, PackInfo, threads};
+use crate::cores::threads;
+use crate::engine::{ModelInfo, PackInfo};
 use crate::format::Language;
 use crate::generator::{Generator, extract};
 use crate::stream::EventSender;

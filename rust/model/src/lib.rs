@@ -27,6 +27,6 @@ pub use generate::{FinishReason, GenerateOptions, Generator, StopOutcome, StopSe
 pub use gguf::{Array, Gguf, GgufWriter, Meta, Tensor, TensorInfo, TensorStream, Value};
 pub use lookahead::{Lookahead, LookaheadCounts, Verdict};
 pub use lora::{Adapter, AdapterPart, AdapterSet};
-pub use lorekit_kernels::KvType;
+pub use lorekit_kernels::{KvType, performance_cores};
 pub use sample::{Sampler, SamplingOptions, Token};
 pub use tokenizer::Tokenizer;
