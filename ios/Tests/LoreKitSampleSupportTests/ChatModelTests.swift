@@ -112,7 +112,7 @@ import Testing
         let engine = try await engine()
         var chat: ChatModel? = ChatModel(engine, options: options { $0.format = .free; $0.maxTokens = 3_000; $0.temperature = 2 })
         chat?.ask(grace)
-        while chat?.turns[0].text.isEmpty == true { try await Task.sleep(for: .milliseconds(1)) }
+        while chat?.turns[0].text.isEmpty == true, chat?.isBusy == true { try await Task.sleep(for: .milliseconds(1)) }
         weak var gone = chat
         chat = nil
         let clock = ContinuousClock()

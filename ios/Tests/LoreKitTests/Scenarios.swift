@@ -158,6 +158,8 @@ import Testing
     ) async throws -> [AnswerEvent] {
         let (seen, reached) = (Shared<[AnswerEvent]>([]), Gate())
         let reader = Task {
+            // An answer that ends without such an event fails the test instead of holding it up.
+            defer { reached.open() }
             for try await event in engine.answer(to: grace, options: options) {
                 seen.change { $0.append(event) }
                 if enough(event) { reached.open() }
