@@ -19,11 +19,14 @@ fn naive(q: &[f32], k: &[f32], v: &[f32], shape: Shape, scale: f32, seen: Seen<'
                 q.iter().zip(k).map(|(&q, &k)| f64::from(q) * f64::from(k)).sum::<f64>() * f64::from(scale)
             };
             let seen = seen(row);
-            let largest = seen.clone().map(score).fold(f64::NEG_INFINITY, f64::max);
-            let sum: f64 = seen.clone().map(|j| (score(j) - largest).exp()).sum();
+            let scores: Vec<f64> = seen.clone().map(score).collect();
+            let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            // Once for all of a head's values: under emulation an exponential costs a microsecond.
+            let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
+            let sum: f64 = weights.iter().sum();
             for d in 0..head_dim {
-                let weighted = |j: usize| (score(j) - largest).exp() * f64::from(v[at(j) + d]);
-                out.push(seen.clone().map(weighted).sum::<f64>() / sum);
+                let weighted = seen.clone().zip(&weights).map(|(j, weight)| weight * f64::from(v[at(j) + d]));
+                out.push(weighted.sum::<f64>() / sum);
             }
         }
     }
