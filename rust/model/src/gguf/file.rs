@@ -157,8 +157,9 @@ impl Gguf {
         self.packed.as_ref().map(Packed::file_bytes)
     }
 
-    /// The matrix of that name as kernels should read it: packed if there is a side file.
-    pub(crate) fn packed_matrix(&self, name: &str) -> Option<Matrix<'_>> {
+    /// The matrix of that name in the layout that kernels read fastest; `None` without a side file, and for one that is
+    /// not in it.
+    pub fn packed_matrix(&self, name: &str) -> Option<Matrix<'_>> {
         self.packed.as_ref()?.matrix(name)
     }
 
