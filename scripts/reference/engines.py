@@ -89,6 +89,7 @@ class LlamaCpp:
         flash_attention: bool = False,
         kv_f32: bool = False,
         n_batch: int | None = None,
+        repack: bool = True,
     ):
         import llama_cpp as lc
 
@@ -99,6 +100,8 @@ class LlamaCpp:
         lc.llama_backend_init()
         params = lc.llama_model_default_params()
         params.n_gpu_layers = 0
+        # Whether weights are copied into other layouts where llama.cpp has kernels for them.
+        params.use_extra_bufts = repack
         self.model = lc.llama_model_load_from_file(str(path).encode(), params)
         if not self.model:
             raise RuntimeError(f"llama.cpp cannot load {path}")
@@ -140,6 +143,11 @@ class LlamaCpp:
     def last_logits(self) -> float:
         """Touches the logits of the last token that had any, so that their computation is part of a timing."""
         return self.lc.llama_get_logits_ith(self.ctx, -1)[0]
+
+    def best_token(self) -> int:
+        """The likeliest token after the last one that had logits."""
+        row = self.lc.llama_get_logits_ith(self.ctx, -1)
+        return int(np.ctypeslib.as_array(row, shape=(self.n_vocab,)).argmax())
 
     def feed(self, tokens: list[int], start: int, all_logits: bool) -> None:
         """Decodes `tokens` at positions from `start`, with logits for all of them or only the last."""
