@@ -1,10 +1,10 @@
 //! How far a compute path is from the f32 weights: KL divergence over text, beside llama.cpp's.
 //!
-//!     cargo run --release --example kl -- RESULT.json MODEL.gguf [--threads N] [--portable] [--windows N]
+//!     cargo run --release --example kl -- RESULT.json MODEL.gguf [--threads N] [--portable] [--windows N] [--side DIR]
 //!
 //! `RESULT.json` and the `RESULT.f32` beside it come from `scripts/kl.py`, which documents both formats and what the
 //! *lumped* KL is: the 256 likeliest tokens are classes of their own, all others are one. One JSON object is printed;
-//! `ratio` is our mean over llama.cpp's. With `--windows N` only the first N windows are measured, and no ratio given.
+//! `ratio` is our mean over llama.cpp's. `--side` reads the weights from a side file, which gives the same bits. With `--windows N` only the first N windows are measured, and no ratio given.
 
 #![allow(clippy::print_stdout)]
 
@@ -111,7 +111,7 @@ fn nll(logits: &[f32], next: u32) -> f64 {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let usage = "usage: kl RESULT.json MODEL.gguf [--threads N] [--portable] [--windows N]";
+    let usage = "usage: kl RESULT.json MODEL.gguf [--threads N] [--portable] [--windows N] [--side DIR]";
     let mut paths = Vec::new();
     let mut options = LoadOptions::default();
     let mut limit = usize::MAX;
@@ -120,6 +120,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         match argument.as_str() {
             "--threads" => options.threads = rest.next().ok_or(usage)?.parse()?,
             "--windows" => limit = rest.next().ok_or(usage)?.parse()?,
+            "--side" => options.side_folder = Some(rest.next().ok_or(usage)?.into()),
             "--portable" => options.backend = BackendChoice::Portable(candle_core::Device::Cpu),
             _ => paths.push(PathBuf::from(argument)),
         }
