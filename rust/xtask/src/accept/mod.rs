@@ -1,5 +1,7 @@
 //! Acceptance runs: the figures of one area, with target, value, machine and date, as JSON.
 
+mod speed;
+
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -9,7 +11,8 @@ use crate::process::{build_lore, capture, root, target};
 pub fn run(args: &[&str]) -> Result<(), String> {
     match args.split_first() {
         Some((&"main-job", rest)) => main_job(rest),
-        _ => Err("accept takes one of: main-job".into()),
+        Some((&"speed", rest)) => speed::run(rest),
+        _ => Err("accept takes one of: main-job, speed".into()),
     }
 }
 
