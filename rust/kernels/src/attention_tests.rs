@@ -21,7 +21,7 @@ fn naive(q: &[f32], k: &[f32], v: &[f32], shape: Shape, scale: f32, seen: Seen<'
             let seen = seen(row);
             let scores: Vec<f64> = seen.clone().map(score).collect();
             let largest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
-            // Once for all of a head's values: under emulation an exponential costs a microsecond.
+            // Once for all of a head's values, which the largest heads would feel under emulation.
             let weights: Vec<f64> = scores.iter().map(|score| (score - largest).exp()).collect();
             let sum: f64 = weights.iter().sum();
             for d in 0..head_dim {

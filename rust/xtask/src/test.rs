@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use crate::process::{capture, root, step, step_in};
-use crate::{aar, bindings, errors, jvm, kotlin, swift};
+use crate::{aar, bindings, errors, jvm, kotlin, swift, targets};
 
 /// Models that tests use; those that cannot be fetched make their tests say "skipped".
 const MODELS: &[&str] =
@@ -59,6 +59,7 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     let skipped = [
         // A toolchain that cannot be had here is no failure of the library; what it does with one is.
         with("Kotlin", jvm::Jvm::obtain().map(drop), || kotlin::run(&[]).and_then(|()| aar::run(&["--check-only"])))?,
+        with("arm64", targets::toolchain().flatten().map(drop), || targets::test_arm(&[]))?,
         with("Swift", swift::toolchain().map(drop), || swift::run(&[]))?,
     ];
     eprintln!("\nall tests passed in {}", root().display());
@@ -68,15 +69,15 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs the tests of a language, or says why they are skipped.
+/// Runs the tests of a language or a processor, or says why they are skipped.
 fn with(
-    language: &str,
+    name: &str,
     toolchain: Result<(), String>,
     tests: impl FnOnce() -> Result<(), String>,
 ) -> Result<Option<String>, String> {
     match toolchain {
         Ok(()) => tests().map(|()| None),
-        Err(reason) => Ok(Some(format!("the {language} tests, because {reason}"))),
+        Err(reason) => Ok(Some(format!("the {name} tests, because {reason}"))),
     }
 }
 
