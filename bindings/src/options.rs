@@ -1,6 +1,8 @@
 //! Options, with every field named: defaults are the skins' business.
 
-use lorekit_answer::{AnswerFormat, AnswerOptions, EngineOptions, Exchange, Mode, SearchOptions, ThermalState};
+use lorekit_answer::{
+    AnswerFormat, AnswerOptions, EngineOptions, Exchange, GpuRequest, Mode, SearchOptions, ThermalState,
+};
 
 /// What an engine opens. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
@@ -21,6 +23,18 @@ pub struct FfiEngineOptions {
     /// Like memory, it holds what passages say.
     #[uniffi(default = None)]
     pub cache_folder: Option<String>,
+    /// Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
+    #[uniffi(default = None)]
+    pub gpu: Option<FfiGpuRequest>,
+}
+
+/// What an app says when it asks for the graphics processor.
+#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+pub struct FfiGpuRequest {
+    /// Whether the system is one that it is known to work on.
+    pub system_supported: bool,
+    /// The version of the system as text; a failure is remembered for it.
+    pub system_version: String,
 }
 
 /// An adapter's name and file.
@@ -42,6 +56,9 @@ impl From<FfiEngineOptions> for EngineOptions {
             threads: options.threads as usize,
             context_tokens: options.context_tokens as usize,
             cache_folder: options.cache_folder.map(Into::into),
+            gpu: options
+                .gpu
+                .map(|gpu| GpuRequest { system_supported: gpu.system_supported, system_version: gpu.system_version }),
             ..Self::default()
         }
     }

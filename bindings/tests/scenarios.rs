@@ -44,6 +44,7 @@ fn options() -> FfiEngineOptions {
         threads: 2,
         context_tokens: 0,
         cache_folder: None,
+        gpu: None,
     }
 }
 

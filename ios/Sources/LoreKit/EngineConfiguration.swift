@@ -17,6 +17,10 @@ public struct EngineConfiguration: Hashable, Sendable {
     /// Folder in which computed beginnings of prompts outlive the process, for example in the app's caches folder;
     /// `nil` keeps them in memory alone. Like memory, it holds what passages say.
     public var cacheFolder: URL?
+    /// Whether the graphics processor may compute. It is used only on iOS 18 or macOS 15 and later, with a cache folder,
+    /// in a library that was built for it, and after a trial that agreed with the CPU; a failure is remembered and the
+    /// CPU computes.
+    public var usesGPU: Bool
 
     /// Names the files; everything but pack and embedder may be left out.
     public init(
@@ -26,7 +30,8 @@ public struct EngineConfiguration: Hashable, Sendable {
         adapters: [String: URL] = [:],
         threads: Int = 0,
         contextTokens: Int = 0,
-        cacheFolder: URL? = nil
+        cacheFolder: URL? = nil,
+        usesGPU: Bool = false
     ) {
         self.pack = pack
         self.embedder = embedder
@@ -35,5 +40,6 @@ public struct EngineConfiguration: Hashable, Sendable {
         self.threads = threads
         self.contextTokens = contextTokens
         self.cacheFolder = cacheFolder
+        self.usesGPU = usesGPU
     }
 }

@@ -535,6 +535,30 @@ fileprivate struct FfiConverterDouble: FfiConverterPrimitive {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterBool : FfiConverter {
+    typealias FfiType = Int8
+    typealias SwiftType = Bool
+
+    public static func lift(_ value: Int8) throws -> Bool {
+        return value != 0
+    }
+
+    public static func lower(_ value: Bool) -> Int8 {
+        return value ? 1 : 0
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Bool {
+        return try lift(readInt(&buf))
+    }
+
+    public static func write(_ value: Bool, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterString: FfiConverter {
     typealias SwiftType = String
     typealias FfiType = RustBuffer
@@ -1927,6 +1951,10 @@ public struct FfiEngineOptions: Equatable, Hashable {
      * Like memory, it holds what passages say.
      */
     public let cacheFolder: String?
+    /**
+     * Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
+     */
+    public let gpu: FfiGpuRequest?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -1952,7 +1980,10 @@ public struct FfiEngineOptions: Equatable, Hashable {
         /**
          * Folder in which computed beginnings of prompts outlive the process; `None` keeps them in memory alone.
          * Like memory, it holds what passages say.
-         */cacheFolder: String? = nil) {
+         */cacheFolder: String? = nil,
+        /**
+         * Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
+         */gpu: FfiGpuRequest? = nil) {
         self.pack = pack
         self.embedder = embedder
         self.model = model
@@ -1960,6 +1991,7 @@ public struct FfiEngineOptions: Equatable, Hashable {
         self.threads = threads
         self.contextTokens = contextTokens
         self.cacheFolder = cacheFolder
+        self.gpu = gpu
     }
 
 
@@ -1984,7 +2016,8 @@ public struct FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer {
                 adapters: FfiConverterSequenceTypeFfiAdapterFile.read(from: &buf),
                 threads: FfiConverterUInt32.read(from: &buf),
                 contextTokens: FfiConverterUInt32.read(from: &buf),
-                cacheFolder: FfiConverterOptionString.read(from: &buf)
+                cacheFolder: FfiConverterOptionString.read(from: &buf),
+                gpu: FfiConverterOptionTypeFfiGpuRequest.read(from: &buf)
         )
     }
 
@@ -1996,6 +2029,7 @@ public struct FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer {
         FfiConverterUInt32.write(value.threads, into: &buf)
         FfiConverterUInt32.write(value.contextTokens, into: &buf)
         FfiConverterOptionString.write(value.cacheFolder, into: &buf)
+        FfiConverterOptionTypeFfiGpuRequest.write(value.gpu, into: &buf)
     }
 }
 
@@ -2081,6 +2115,75 @@ public func FfiConverterTypeFfiExchange_lift(_ buf: RustBuffer) throws -> FfiExc
 #endif
 public func FfiConverterTypeFfiExchange_lower(_ value: FfiExchange) -> RustBuffer {
     return FfiConverterTypeFfiExchange.lower(value)
+}
+
+
+/**
+ * What an app says when it asks for the graphics processor.
+ */
+public struct FfiGpuRequest: Equatable, Hashable {
+    /**
+     * Whether the system is one that it is known to work on.
+     */
+    public let systemSupported: Bool
+    /**
+     * The version of the system as text; a failure is remembered for it.
+     */
+    public let systemVersion: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether the system is one that it is known to work on.
+         */systemSupported: Bool,
+        /**
+         * The version of the system as text; a failure is remembered for it.
+         */systemVersion: String) {
+        self.systemSupported = systemSupported
+        self.systemVersion = systemVersion
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiGpuRequest: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiGpuRequest: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiGpuRequest {
+        return
+            try FfiGpuRequest(
+                systemSupported: FfiConverterBool.read(from: &buf),
+                systemVersion: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiGpuRequest, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.systemSupported, into: &buf)
+        FfiConverterString.write(value.systemVersion, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiGpuRequest_lift(_ buf: RustBuffer) throws -> FfiGpuRequest {
+    return try FfiConverterTypeFfiGpuRequest.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiGpuRequest_lower(_ value: FfiGpuRequest) -> RustBuffer {
+    return FfiConverterTypeFfiGpuRequest.lower(value)
 }
 
 
@@ -3915,6 +4018,30 @@ fileprivate struct FfiConverterOptionTypeFfiLogSink: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeFfiLogSink.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeFfiGpuRequest: FfiConverterRustBuffer {
+    typealias SwiftType = FfiGpuRequest?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFfiGpuRequest.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFfiGpuRequest.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lorekit_model::{
-    Adapter, AdapterSet, BackendChoice, ChatTemplate, Habits, LanguageModel, LoadOptions, PromptLookup, Sampler,
-    SamplingOptions, Session, Tokenizer,
+    Adapter, AdapterSet, BackendChoice, ChatTemplate, DeviceRequest, Habits, LanguageModel, LoadOptions, PromptLookup,
+    Sampler, SamplingOptions, Session, Tokenizer, choose_backend,
 };
 use lorekit_store::{Library, Passage, PassageId};
 
@@ -61,11 +61,29 @@ struct InSession {
     fixed: usize,
 }
 
+/// The compute path: our kernels, unless the app asked for another that proved itself.
+fn backend(options: &EngineOptions) -> BackendChoice {
+    let Some(gpu) = &options.gpu else { return BackendChoice::Cpu };
+    let Some(folder) = &options.cache_folder else {
+        log::warn!("no graphics processor without a cache folder: its failures could not be remembered");
+        return BackendChoice::Cpu;
+    };
+    let request = DeviceRequest {
+        asked: true,
+        system_supported: gpu.system_supported,
+        system_version: &gpu.system_version,
+        folder,
+    };
+    let (choice, verdict) = choose_backend(&request);
+    log::info!("graphics processor: {verdict:?}");
+    choice
+}
+
 impl Generator {
     pub(crate) fn open(options: &EngineOptions, threads: usize, library: &Library) -> Result<Self> {
         let path = options.model.as_deref().ok_or(Error::NoModel)?;
         let side_folder = crate::worker::side_folder(options);
-        let load = LoadOptions { threads, backend: BackendChoice::Cpu, side_folder, ..LoadOptions::default() };
+        let load = LoadOptions { threads, backend: backend(options), side_folder, ..LoadOptions::default() };
         let model = LanguageModel::open(path, &load).map_err(convert::model)?;
         let asked = if options.context_tokens == 0 { DEFAULT_CONTEXT } else { options.context_tokens };
         let context_tokens = asked.min(model.info().context_length);

@@ -60,6 +60,6 @@ pub use lifecycle::{SnapshotCipher, ThermalState};
 pub use lorekit_cancel::CancelToken;
 pub use lorekit_retrieval::{Mode, SearchOptions, Weights};
 pub use lorekit_store::{Document, Passage, PassageId};
-pub use options::{AnswerOptions, Drafting, EngineOptions, Exchange};
+pub use options::{AnswerOptions, Drafting, EngineOptions, Exchange, GpuRequest};
 pub use stream::{AnswerStream, NextBatch};
 pub use usage::Usage;

@@ -34,8 +34,21 @@ pub struct EngineOptions {
     pub cache_folder: Option<PathBuf>,
     /// Bytes in that folder. The default is 128 MiB.
     pub cache_disk_bytes: u64,
+    /// Asks for the graphics processor. The default, none, computes on the CPU. It is used only where this build has code
+    /// for one (Metal, on Apple's systems), the system is new enough, there is a cache folder, and a trial agreed with
+    /// the CPU; a trial that failed is remembered there and not made again until the system or the library changes.
+    pub gpu: Option<GpuRequest>,
     /// Seals the files in that folder; without one they are readable by whoever can read the folder.
     pub cache_cipher: Option<Arc<dyn SnapshotCipher>>,
+}
+
+/// What an app says when it asks for the graphics processor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GpuRequest {
+    /// Whether the system is one that it is known to work on: for Metal a real device with iOS 18 or macOS 15 at least.
+    pub system_supported: bool,
+    /// The version of the system as text; a failure is remembered for it.
+    pub system_version: String,
 }
 
 impl Default for EngineOptions {
@@ -50,6 +63,7 @@ impl Default for EngineOptions {
             cache_memory_bytes: 64 << 20,
             cache_folder: None,
             cache_disk_bytes: 128 << 20,
+            gpu: None,
             cache_cipher: None,
         }
     }

@@ -1,3 +1,4 @@
+import Foundation
 import LoreKitBindings
 
 // From the app to the native side. Numbers out of range are taken as the nearest one that fits.
@@ -11,7 +12,22 @@ extension FfiEngineOptions {
             adapters: configuration.adapters.sorted { $0.key < $1.key }.map { FfiAdapterFile(name: $0.key, path: $0.value.path) },
             threads: UInt32(clamping: configuration.threads),
             contextTokens: UInt32(clamping: configuration.contextTokens),
-            cacheFolder: configuration.cacheFolder?.path
+            cacheFolder: configuration.cacheFolder?.path,
+            gpu: configuration.usesGPU ? FfiGpuRequest.thisSystem : nil
+        )
+    }
+}
+
+extension FfiGpuRequest {
+    /// What this system says of itself. Simulators have no Metal that computes as a device's does.
+    static var thisSystem: FfiGpuRequest {
+        var supported = false
+        #if !targetEnvironment(simulator)
+        if #available(iOS 18, macOS 15, *) { supported = true }
+        #endif
+        return FfiGpuRequest(
+            systemSupported: supported,
+            systemVersion: ProcessInfo.processInfo.operatingSystemVersionString
         )
     }
 }

@@ -1311,6 +1311,29 @@ internal object FfiConverterDouble: FfiConverter<Double, Double> {
 /**
  * @suppress
  */
+internal object FfiConverterBoolean: FfiConverter<Boolean, Byte> {
+    override fun lift(value: Byte): Boolean {
+        return value.toInt() != 0
+    }
+
+    override fun read(buf: ByteBuffer): Boolean {
+        return lift(buf.get())
+    }
+
+    override fun lower(value: Boolean): Byte {
+        return if (value) 1.toByte() else 0.toByte()
+    }
+
+    override fun allocationSize(value: Boolean) = 1UL
+
+    override fun write(value: Boolean, buf: ByteBuffer) {
+        buf.put(lower(value))
+    }
+}
+
+/**
+ * @suppress
+ */
 internal object FfiConverterString: FfiConverter<String, RustBuffer.ByValue> {
     // Note: we don't inherit from FfiConverterRustBuffer, because we use a
     // special encoding when lowering/lifting.  We can use `RustBuffer.len` to
@@ -3210,6 +3233,11 @@ internal data class FfiEngineOptions (
      * Like memory, it holds what passages say.
      */
     val `cacheFolder`: kotlin.String? = null
+    ,
+    /**
+     * Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
+     */
+    val `gpu`: FfiGpuRequest? = null
 
 ){
 
@@ -3233,6 +3261,7 @@ internal object FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer<FfiEngi
             FfiConverterUInt.read(buf),
             FfiConverterUInt.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterOptionalTypeFfiGpuRequest.read(buf),
         )
     }
 
@@ -3243,7 +3272,8 @@ internal object FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer<FfiEngi
             FfiConverterSequenceTypeFfiAdapterFile.allocationSize(value.`adapters`) +
             FfiConverterUInt.allocationSize(value.`threads`) +
             FfiConverterUInt.allocationSize(value.`contextTokens`) +
-            FfiConverterOptionalString.allocationSize(value.`cacheFolder`)
+            FfiConverterOptionalString.allocationSize(value.`cacheFolder`) +
+            FfiConverterOptionalTypeFfiGpuRequest.allocationSize(value.`gpu`)
     )
 
     override fun write(value: FfiEngineOptions, buf: ByteBuffer) {
@@ -3254,6 +3284,7 @@ internal object FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer<FfiEngi
             FfiConverterUInt.write(value.`threads`, buf)
             FfiConverterUInt.write(value.`contextTokens`, buf)
             FfiConverterOptionalString.write(value.`cacheFolder`, buf)
+            FfiConverterOptionalTypeFfiGpuRequest.write(value.`gpu`, buf)
     }
 }
 
@@ -3301,6 +3332,53 @@ internal object FfiConverterTypeFfiExchange: FfiConverterRustBuffer<FfiExchange>
     override fun write(value: FfiExchange, buf: ByteBuffer) {
             FfiConverterString.write(value.`question`, buf)
             FfiConverterString.write(value.`answer`, buf)
+    }
+}
+
+
+
+/**
+ * What an app says when it asks for the graphics processor.
+ */
+internal data class FfiGpuRequest (
+    /**
+     * Whether the system is one that it is known to work on.
+     */
+    val `systemSupported`: kotlin.Boolean
+    ,
+    /**
+     * The version of the system as text; a failure is remembered for it.
+     */
+    val `systemVersion`: kotlin.String
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiGpuRequest: FfiConverterRustBuffer<FfiGpuRequest> {
+    override fun read(buf: ByteBuffer): FfiGpuRequest {
+        return FfiGpuRequest(
+            FfiConverterBoolean.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiGpuRequest) = (
+            FfiConverterBoolean.allocationSize(value.`systemSupported`) +
+            FfiConverterString.allocationSize(value.`systemVersion`)
+    )
+
+    override fun write(value: FfiGpuRequest, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`systemSupported`, buf)
+            FfiConverterString.write(value.`systemVersion`, buf)
     }
 }
 
@@ -4952,6 +5030,38 @@ internal object FfiConverterOptionalTypeFfiLogSink: FfiConverterRustBuffer<FfiLo
         } else {
             buf.put(1)
             FfiConverterTypeFfiLogSink.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterOptionalTypeFfiGpuRequest: FfiConverterRustBuffer<FfiGpuRequest?> {
+    override fun read(buf: ByteBuffer): FfiGpuRequest? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeFfiGpuRequest.read(buf)
+    }
+
+    override fun allocationSize(value: FfiGpuRequest?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeFfiGpuRequest.allocationSize(value)
+        }
+    }
+
+    override fun write(value: FfiGpuRequest?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeFfiGpuRequest.write(value, buf)
         }
     }
 }
