@@ -12,7 +12,7 @@ use lorekit_model::LanguageModel;
 use serde_json::{Value, json};
 
 use super::BenchArgs;
-use super::measure::{median, repeat, tokens};
+use super::measure::{Time, median, timed, tokens};
 use crate::error::Result;
 
 /// Activation rows: a token, a short draft, a prompt.
@@ -71,12 +71,12 @@ fn limits(pool: &ThreadPool, weights: &[&[u8]], repeats: usize, cancel: &CancelT
     const ROUNDS: usize = 4_000_000;
     let mut operations = 0;
     roofline::dot_products(pool, ROUNDS / 8);
-    let arithmetic = repeat(repeats, || {
+    let arithmetic = quickest(repeats.max(5), || {
         operations = roofline::dot_products(pool, ROUNDS);
         Ok(cancel.check().map_err(lorekit_model::Error::from)?)
     })?;
     let mut bytes = roofline::read(pool, weights);
-    let reading = repeat(repeats.max(5), || {
+    let reading = quickest(repeats.max(9), || {
         bytes = roofline::read(pool, weights);
         Ok(cancel.check().map_err(lorekit_model::Error::from)?)
     })?;
@@ -88,6 +88,13 @@ fn limits(pool: &ThreadPool, weights: &[&[u8]], repeats: usize, cancel: &CancelT
         "read_bytes": bytes,
         "threads": pool.n_threads(),
     }))
+}
+
+/// The shortest of some runs: a limit is what was reached once.
+fn quickest(times: usize, mut work: impl FnMut() -> Result<()>) -> Result<Time> {
+    let runs = (0..times).map(|_| Ok(timed(&mut work)?.0)).collect::<Result<Vec<Time>>>()?;
+    let least = |of: fn(&Time) -> f64| runs.iter().map(of).fold(f64::INFINITY, f64::min);
+    Ok(Time { wall: least(|t| t.wall), cpu: least(|t| t.cpu) })
 }
 
 /// Median seconds of one product of `m` rows, over runs through all matrices of the shape.

@@ -195,7 +195,7 @@ fn measure_part(args: &BenchArgs, part: Part, cancel: &CancelToken) -> Result<Op
 /// Holds decoding against the read bandwidth, where both were measured.
 fn relate(report: &mut Value) {
     let Some(limit) = report["kernels"]["roofline"]["read_gb_s"].as_f64() else { return };
-    let Some(decode) = report["model"]["decode"].as_array_mut() else { return };
+    let Some(decode) = report.pointer_mut("/model/decode").and_then(Value::as_array_mut) else { return };
     for at in decode {
         if let Some(read) = at["read_gb_s"].as_f64() {
             at["share_of_read_bandwidth"] = json!(read / limit);
