@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::process::{capture, root, step, step_in};
+use crate::process::{capture, root, step, step_in, target};
 use crate::{aar, bindings, errors, jvm, kotlin, swift, targets};
 
 /// Models that tests use; those that cannot be fetched make their tests say "skipped".
@@ -25,22 +25,10 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     if quick {
         eprintln!("\n== models are left out: tests that need one say 'skipped'");
     } else {
+        step("building lore", "cargo", &["build", "--workspace", "--locked", "--quiet", "--bin", "lore"])?;
         for model in MODELS {
-            let pull = [
-                "run",
-                "--quiet",
-                "--locked",
-                "-p",
-                "lorekit-cli",
-                "--bin",
-                "lore",
-                "--",
-                "models",
-                "pull",
-                model,
-                "--keep-source",
-            ];
-            if let Err(reason) = step("fetching a model for the tests", "cargo", &pull) {
+            let pull = ["models", "pull", model, "--keep-source"];
+            if let Err(reason) = step("fetching a model for the tests", &lore(), &pull) {
                 eprintln!("   {reason}: tests that need {model} will say 'skipped'");
             }
         }
@@ -81,10 +69,14 @@ fn with(
     }
 }
 
+/// The command, as the tests' build made it: with the features of the whole workspace, so that nothing is built twice.
+fn lore() -> String {
+    target().join("debug/lore").display().to_string()
+}
+
 /// The folder of the model cache, as the command that fills it sees it.
 fn cache_root() -> Option<PathBuf> {
-    let path = ["run", "--quiet", "--locked", "-p", "lorekit-cli", "--bin", "lore", "--", "models", "path", MODELS[0]];
-    let printed = capture("cargo", &path).ok()?;
+    let printed = capture(&lore(), &["models", "path", MODELS[0]]).ok()?;
     // …/models/NAME/model.gguf
     Some(PathBuf::from(printed.trim()).ancestors().nth(3)?.to_path_buf())
 }
