@@ -154,6 +154,20 @@ impl LowRank {
         });
     }
 
+    /// Asks for the rows of B that [`up`](Self::up) will read for these columns, before the product that comes first:
+    /// a panel is short, and a stream of its own begins with every one.
+    pub(crate) fn prefetch_up(&self, first: usize, columns: &Columns<'_>) {
+        #[cfg(target_arch = "x86_64")]
+        if let Numbers::Compact(bits) = &self.up {
+            let at = (first + columns.range().start) / ROWS * self.rank * ROWS;
+            if let Some(panel) = bits.get(at..at + self.rank * ROWS) {
+                crate::x86::prefetch(panel);
+            }
+        }
+        #[cfg(not(target_arch = "x86_64"))]
+        let _ = (first, columns);
+    }
+
     /// Adds `low Bᵀ` to some columns; their first is row `first` of B.
     pub(crate) fn up(&self, isa: Isa, low: &[f32], first: usize, columns: &mut Columns<'_>) {
         let first = first + columns.range().start;

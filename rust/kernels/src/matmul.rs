@@ -72,7 +72,12 @@ pub(crate) fn matmul_adapted_on(isa: Isa, pool: &ThreadPool, products: &mut [Pro
         .collect();
     let mut jobs: Vec<(Matrix<'_>, &mut [f32])> =
         products.iter_mut().map(|product| (product.weight, &mut *product.out)).collect();
-    run(isa, pool, &mut jobs, x, &|job, columns| {
+    let before = |job: usize, columns: &Columns<'_>| {
+        for (adapted, _) in &adapters[job] {
+            adapted.factors.prefetch_up(adapted.first_row, columns);
+        }
+    };
+    run(isa, pool, &mut jobs, x, &before, &|job, columns| {
         for (adapted, low) in &adapters[job] {
             adapted.factors.up(isa, low, adapted.first_row, columns);
         }
@@ -81,15 +86,17 @@ pub(crate) fn matmul_adapted_on(isa: Isa, pool: &ThreadPool, products: &mut [Pro
 
 /// [`matmul_group`] by the kernels of one instruction set, which the processor must have.
 pub(crate) fn matmul_on(isa: Isa, pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &mut [f32])], x: &Activations) {
-    run(isa, pool, jobs, x, &|_, _| {});
+    run(isa, pool, jobs, x, &|_, _| {}, &|_, _| {});
 }
 
-/// Runs the products; `after(job, columns)` works on columns that have just been written.
+/// Runs the products; `before(job, columns)` may ask for what `after(job, columns)` will read, which works on columns
+/// that have just been written.
 fn run(
     isa: Isa,
     pool: &ThreadPool,
     jobs: &mut [(Matrix<'_>, &mut [f32])],
     x: &Activations,
+    before: &(dyn Fn(usize, &Columns<'_>) + Sync),
     after: &(dyn Fn(usize, &mut Columns<'_>) + Sync),
 ) {
     for (w, out) in jobs.iter() {
@@ -100,6 +107,7 @@ fn run(
     let mut outs: Vec<(usize, &mut [f32])> = jobs.iter_mut().map(|(w, out)| (w.rows(), &mut **out)).collect();
     pool.for_each_panel(&mut outs, panel::ROWS, &|job, mut columns| {
         let w = weights[job];
+        before(job, &columns);
         match isa {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx2 | Isa::AvxVnni | Isa::Avx512Vnni if w.is_packed() || fits(w) => {

@@ -95,6 +95,14 @@ pub(crate) fn low_rank_up_one(isa: Isa, low: &[f32], bits: &[u16], columns: &mut
     unsafe { avx512_low_rank::up_one(low, bits, columns) }
 }
 
+/// Asks for values that will be read soon.
+pub(crate) fn prefetch(values: &[u16]) {
+    for line in values.chunks(32) {
+        // SAFETY: a prefetch reads nothing, wherever it points; every x86-64 processor has it.
+        unsafe { std::arch::x86_64::_mm_prefetch::<{ std::arch::x86_64::_MM_HINT_T0 }>(line.as_ptr().cast()) };
+    }
+}
+
 fn float(isa: Isa, format: Format, w: FloatRows<'_>, x: &[f32], columns: Columns<'_>) {
     // SAFETY: each value of `Isa` is made only where its features were detected.
     unsafe {
