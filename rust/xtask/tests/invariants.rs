@@ -14,6 +14,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("lorekit-pack", &[]),
     ("lorekit-ingest", &["lorekit-cancel"]),
     ("lorekit-eval", &[]),
+    ("lorekit-redact", &["lorekit-cancel"]),
     ("lorekit-testkit", &[]),
     ("lorekit-store", &["lorekit-cancel", "lorekit-pack"]),
     ("lorekit-model", &["lorekit-cancel", "lorekit-kernels"]),
