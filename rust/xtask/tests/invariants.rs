@@ -24,6 +24,8 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
         "lorekit-cli",
         &[
             "lorekit-cancel",
+            // For `lore bench`, which holds each kernel against what the processor allows.
+            "lorekit-kernels",
             "lorekit-pack",
             "lorekit-store",
             "lorekit-model",
