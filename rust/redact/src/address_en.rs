@@ -21,8 +21,6 @@ const LABELS: &[&str] = &[
     "ship",
     "deliver",
     "street",
-    "corner of",
-    "side of",
 ];
 
 /// Finds addresses written in Latin script.

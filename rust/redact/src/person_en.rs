@@ -24,10 +24,10 @@ const GIVEN: &str = "James John Robert Michael William David Richard Joseph Thom
     Fernando Sergio Ricardo Eduardo Rafael Pablo Carmen Ana Lucia Elena Isabel Rosa Sofia Valentina Gabriela Pierre Jacques Michel Francois Philippe Claude Andre Sophie Camille \
     Celine Hans Klaus Jürgen Wolfgang Heinz Günter Stefan Andreas Matthias Sabine Ursula Petra Heike Giovanni Marco Giuseppe Luca Matteo Alessandro Francesca Giulia Chiara \
     Lars Erik Anders Bjorn Sven Olaf Ingrid Astrid Karin Ivan Dmitri Sergei Vladimir Mikhail Alexei Nikolai Olga Natasha Svetlana Tatiana Irina Anastasia Ekaterina Piotr Jan \
-    Andrzej Krzysztof Tomasz Maciej Katarzyna Agnieszka Malgorzata Mohammed Muhammad Ahmed Ali Omar Hassan Fatima Aisha Ibrahim Yusuf Mustafa Abdul Khalid Layla Raj Amit Priya \
+    Andrzej Krzysztof Tomasz Katarzyna Agnieszka Malgorzata Mohammed Muhammad Ahmed Ali Omar Hassan Fatima Aisha Ibrahim Yusuf Mustafa Abdul Khalid Layla Raj Amit Priya \
     Anil Sanjay Rahul Vijay Deepak Sunita Anita Ravi Arjun Ananya Hiroshi Takashi Kenji Yuki Akira Haruto Sakura Yoko Keiko Minh Nguyen Linh Wei Ming Hua Jing Xin Yan Yu Lei \
-    Jun Hong Hui Mei Xiaoming Xiaohong Jie Qiang Lin Bo Feng Gang Tao Chen Zhang Wang Li Leonard Maureen Fletcher Jay Carly Kathy Karl Max Felix Oscar Hugo Victor Martin Oskar \
-    Beatrix Nadia Vera Katja Monika Eva Magdalena Zuzana Jana Lukas Marek Pavel Tomas Petr Milan Zoran Goran Ivana Marija Ana Sandor Istvan Laszlo Zoltan Gabor Attila Ferenc \
+    Jun Hong Hui Mei Xiaoming Xiaohong Jie Qiang Lin Bo Feng Gang Tao Chen Zhang Wang Li Karl Max Felix Oscar Hugo Victor Martin Oskar \
+    Nadia Vera Katja Monika Eva Magdalena Zuzana Jana Lukas Marek Pavel Tomas Petr Milan Zoran Goran Ivana Marija Ana Sandor Istvan Laszlo Zoltan Gabor Attila Ferenc \
     Wesley Clifford Stanley Norman Howard Leon Marvin Curtis Rodney Glenn Phillip Craig Allen Travis Melvin Jeff Mike Steve Dave Tom Bob Bill Jim Tim Dan Ben Sam Matt Chris Nick \
     Tony Greg Ken Ron Don Ray Fred Ted Kim Jill Jenny Sue Peggy Holly Erin Tina Tara Tracy Wendy Valerie Vanessa Veronica Yvonne Zoe Bella Carla Nina Rita Sonia Tamara";
 
@@ -56,9 +56,9 @@ const NOT_NAMES: &str = "The A An This That These Those It Its He She They We Yo
     Bureau Agency Committee Commission Council Court Act Law Article Section Chapter Regulation Rule Code Part Title Paragraph Appendix Schedule Exhibit Table Figure United States \
     Kingdom America American British English Chinese French German Italian Spanish Japanese Korean Indian Russian European Asia Europe Africa North South East West Northern Southern \
     Eastern Western Central National International Federal State City County Customer Client User Account Card Number Order Policy Insurance Credit Debit Loan Payment Transfer Service \
-    Support Team Manager Director President Secretary Treasury Reserve Consumer Financial Protection Social Security Entertainment Weekly Bot Agent Operator Assistant System Admin \
+    Support Team Manager Director President Secretary Treasury Reserve Consumer Financial Protection Social Security Bot Agent Operator Assistant System Admin \
     Mr Mrs Ms Miss Dr Prof Sir Madam Lord Lady Also Answer Question Note Notice Warning Error Just Then There Here Now Today Tomorrow Yesterday Sometimes Let Need Want Wire Send Call \
-    Change Check Remember Don Didn Doesn Isn Wasn Won Could Box Suite Apt Apartment Unit Floor PO Zip Inject Select From Where Users";
+    Change Check Remember Don Didn Doesn Isn Wasn Won Could Box Suite Apt Apartment Unit Floor PO Zip";
 
 const AFTER_PERSON: &[&str] = &[
     " said",
@@ -78,10 +78,8 @@ const AFTER_PERSON: &[&str] = &[
     " told",
     " asked",
     " called",
-    " listed",
     " from ",
     " filed",
-    " disputes",
     " claims",
     " requested",
     " signed",
@@ -124,7 +122,7 @@ impl LatinNames {
         Self {
             run: regex(&format!(r"{WORD}(?: (?:\p{{Lu}}\.? )?{particle}{WORD}){{1,3}}")),
             told: regex(&format!(
-                r"(?:(?i:my name is|my name's|name is|i am called|call me|calls me|this is|i'm|i am|named|signed,|sincerely,|regards,|dear|hi|hello|attn:?|beneficiary:?|customer:?|client:?|cardholder:?|holder:?|payee:?|applicant:?|complainant:?|patient:?|insured:?|employee:?|borrower:?|contact:?|name(?: on the account)?\??:?|recipient:?|my (?:kid|son|daughter|wife|husband|brother|sister|friend|mother|father|boss|colleague)|spoke (?:with|to)|ask for|what's your name\?|user:)[ \n]{{1,2}}|(?-u:\b)(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Madam)\.? )({name})"
+                r"(?:(?i:my name is|my name's|name is|i am called|call me|calls me|this is|i'm|i am|named|signed,|sincerely,|regards,|dear|hi|hello|attn:?|beneficiary:?|customer:?|client:?|cardholder:?|holder:?|payee:?|applicant:?|complainant:?|patient:?|insured:?|employee:?|borrower:?|contact:?|name:?|recipient:?|my (?:kid|son|daughter|wife|husband|brother|sister|friend|mother|father|boss|colleague)|spoke (?:with|to)|ask for|user:)[ \n]{{1,2}}|(?-u:\b)(?:Mr|Mrs|Ms|Miss|Dr|Prof|Sir|Madam)\.? )({name})"
             )),
             told_lower: regex(
                 r"(?i:my name is|my name's|everyone calls me|people call me) (\p{Ll}[\p{Ll}'-]+(?: \p{Ll}[\p{Ll}'-]+)?)",
@@ -242,8 +240,7 @@ impl LatinNames {
         } else {
             0.0
         };
-        score +=
-            if text[..range.start].ends_with("by ") || text[..range.start].ends_with("player ") { 0.2 } else { 0.0 };
+        score += if text[..range.start].ends_with("by ") { 0.2 } else { 0.0 };
         // A name on a line of its own, above more lines, is how letters and forms begin.
         let own_line = text[range.end..].starts_with('\n')
             && text[..range.start].trim_end_matches([' ', '>', '?']).chars().next_back().is_none_or(|c| c == '\n');
