@@ -7,7 +7,7 @@ use lorekit_model::{
     Adapter, AdapterSet, BackendChoice, ChatTemplate, DeviceRequest, Habits, LanguageModel, LoadOptions, PromptLookup,
     Sampler, SamplingOptions, Session, Tokenizer, choose_backend,
 };
-use lorekit_store::{Library, Passage, PassageId};
+use lorekit_store::{Segment, Passage, PassageId};
 
 use crate::copying::Copying;
 use crate::decode::{Ahead, Decoder, FreeEnd, Surroundings};
@@ -80,7 +80,7 @@ fn backend(options: &EngineOptions) -> BackendChoice {
 }
 
 impl Generator {
-    pub(crate) fn open(options: &EngineOptions, threads: usize, library: &Library) -> Result<Self> {
+    pub(crate) fn open(options: &EngineOptions, threads: usize, library: &Segment) -> Result<Self> {
         let path = options.model.as_deref().ok_or(Error::NoModel)?;
         let side_folder = crate::worker::side_folder(options);
         let load = LoadOptions { threads, backend: backend(options), side_folder, ..LoadOptions::default() };

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions};
-use lorekit_store::{Library, OpenOptions, PassageId};
+use lorekit_store::{Segment, OpenOptions, PassageId};
 
 use crate::cores::threads;
 use crate::engine::{ModelInfo, PackInfo};
@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) struct Worker {
-    library: Library,
+    library: Segment,
     embedder: Embedder,
     generator: Option<Generator>,
     thermal: ThermalState,
@@ -29,7 +29,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn open(options: &EngineOptions) -> Result<Self> {
         let threads = threads(options.threads);
-        let library = Library::open(&options.pack, &OpenOptions::default()).map_err(convert::store)?;
+        let library = Segment::open(&options.pack, &OpenOptions::default()).map_err(convert::store)?;
         let embedder_options =
             EmbedderOptions { threads, side_folder: side_folder(options), ..EmbedderOptions::default() };
         let embedder = Embedder::open(&options.embedder, &embedder_options).map_err(convert::model)?;

@@ -7,7 +7,7 @@ use lorekit_answer::CancelToken;
 use lorekit_eval::{Interval, RankingSummary, auc, bootstrap_mean, first_gold_rank, operating_point, summarize};
 use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions, Weights};
-use lorekit_store::{Library, OpenOptions};
+use lorekit_store::{Segment, OpenOptions};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -86,7 +86,7 @@ pub(crate) fn run(command: &EvalCommand, cancel: &CancelToken) -> Result<()> {
         &file,
         &EmbedderOptions { threads, side_folder: Some(resolve::side_folder()), ..EmbedderOptions::default() },
     )?;
-    let library = Library::open(&args.pack, &OpenOptions::default())?;
+    let library = Segment::open(&args.pack, &OpenOptions::default())?;
     let retriever = Retriever::new(&library, &embedder)?;
     let weights = args.dense_weight.map(|dense| Weights { dense, lexical: 1.0 - dense });
 

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lorekit_pack::{Manifest, Pack};
-use lorekit_store::{Library, OpenOptions};
+use lorekit_store::{Segment, OpenOptions};
 use serde_json::json;
 
 use crate::error::Result;
@@ -27,7 +27,7 @@ pub(crate) fn run(args: &InspectArgs) -> Result<()> {
     let pack = Pack::open(&args.pack)?;
     let manifest = pack.manifest();
     let documents =
-        if args.documents { Some(Library::open(&args.pack, &OpenOptions::default())?.documents()?) } else { None };
+        if args.documents { Some(Segment::open(&args.pack, &OpenOptions::default())?.documents()?) } else { None };
     if args.json {
         let listed = documents.map(|documents| {
             documents

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorekit_store::{Library, OpenOptions, PassageId};
+use lorekit_store::{Segment, OpenOptions, PassageId};
 
 use crate::error::{CliError, Result};
 use crate::ui::Style;
@@ -22,7 +22,7 @@ pub struct ShowArgs {
 }
 
 pub(crate) fn run(args: &ShowArgs) -> Result<()> {
-    let library = Library::open(&args.pack, &OpenOptions::default())?;
+    let library = Segment::open(&args.pack, &OpenOptions::default())?;
     let unknown = || CliError::Usage(format!("{} has no passage {}", args.pack.display(), args.passage));
     let id: PassageId = args.passage.parse().map_err(|_| unknown())?;
     let key = library.by_id(id)?.ok_or_else(unknown)?;

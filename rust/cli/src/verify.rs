@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lorekit_pack::Pack;
-use lorekit_store::{Library, OpenOptions};
+use lorekit_store::{Segment, OpenOptions};
 
 use crate::error::Result;
 
@@ -20,7 +20,7 @@ pub(crate) fn run(args: &VerifyArgs) -> Result<()> {
     for path in &args.packs {
         Pack::open(path)?.verify()?;
         // Opening a library walks the index and compares the database's schema: what a hash cannot tell.
-        let library = Library::open(path, &OpenOptions { verify_hashes: false, ..OpenOptions::default() })?;
+        let library = Segment::open(path, &OpenOptions { verify_hashes: false, ..OpenOptions::default() })?;
         let manifest = library.manifest();
         println!(
             "{}: sound; {} sections, {} passages, state {}",

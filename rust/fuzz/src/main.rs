@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use lorekit_pack::{ContentHash, Manifest, Pack, PackWriter, SectionKind, decode_withdrawals};
-use lorekit_store::{Library, OpenOptions};
+use lorekit_store::{Segment, OpenOptions};
 
 const PARTS: [&str; 5] = ["header", "manifest", "passages", "vectors", "withdrawals"];
 
@@ -78,7 +78,7 @@ fn withdrawals(seeds: &Seeds, random: &mut Random, tally: &mut Tally) {
 
 /// Does all that a reader does. Errors are fine; a panic or a crash is the find.
 fn exercise(path: &Path, random: &mut Random, tally: &mut Tally) {
-    let library = match Library::open(path, &OpenOptions::default()) {
+    let library = match Segment::open(path, &OpenOptions::default()) {
         Ok(library) => library,
         Err(error) => {
             tally.refused += 1;

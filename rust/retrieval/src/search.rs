@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::{self, Embedder};
-use lorekit_store::{Library, Passage, Pooling};
+use lorekit_store::{Segment, Passage, Pooling};
 
 use crate::{Error, Fused, Result, Weights, fuse};
 
@@ -59,7 +59,7 @@ pub struct Ranked {
 /// A library and the embedder its vectors were made with.
 #[derive(Clone, Copy)]
 pub struct Retriever<'a> {
-    library: &'a Library,
+    library: &'a Segment,
     embedder: &'a Embedder,
 }
 
@@ -68,7 +68,7 @@ impl<'a> Retriever<'a> {
     ///
     /// # Errors
     /// [`Error::EmbedderMismatch`] when the pack's vectors come from another embedder, naming both fingerprints.
-    pub fn new(library: &'a Library, embedder: &'a Embedder) -> Result<Self> {
+    pub fn new(library: &'a Segment, embedder: &'a Embedder) -> Result<Self> {
         let (pack, device) = (&library.manifest().embedder, embedder.fingerprint());
         let same = pack.weights == device.weights
             && pack.dims as usize == device.dims

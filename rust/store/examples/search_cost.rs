@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use lorekit_cancel::CancelToken;
 use lorekit_store::{
-    BuildInput, EmbedderInfo, IndexChoice, Library, Metric, NewDocument, NewPassage, OpenOptions, PackFacts, PackKind,
+    BuildInput, EmbedderInfo, IndexChoice, Segment, Metric, NewDocument, NewPassage, OpenOptions, PackFacts, PackKind,
     Pooling, RetrievalInfo, Scalar, SplitterInfo, write_pack,
 };
 
@@ -113,10 +113,10 @@ fn main() {
     );
     for verify_hashes in [true, false] {
         let start = Instant::now();
-        Library::open(&path, &OpenOptions { verify_hashes, ..OpenOptions::default() }).unwrap();
+        Segment::open(&path, &OpenOptions { verify_hashes, ..OpenOptions::default() }).unwrap();
         println!("open, hashes {verify_hashes}: {:.2?}", start.elapsed());
     }
-    let library = Library::open(&path, &OpenOptions::default()).unwrap();
+    let library = Segment::open(&path, &OpenOptions::default()).unwrap();
     let time = |name: &str, run: &dyn Fn(usize)| {
         run(0);
         let mut times: Vec<_> = (0..50)

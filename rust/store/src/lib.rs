@@ -1,8 +1,8 @@
 //! A library of passages on disk: SQLite for text and lexical search, usearch for vectors.
 //!
 //! [`write_pack`] turns documents, passages and their vectors into one pack file, byte for byte the same for the same
-//! input. [`Library`] opens such a file read-only and searches it: [`Library::dense`] by vector,
-//! [`Library::lexical`] by words, both with the larger score the better, and gives back a [`Passage`] with its place
+//! input. [`Segment`] opens such a file read-only and searches it: [`Segment::dense`] by vector,
+//! [`Segment::lexical`] by words, both with the larger score the better, and gives back a [`Passage`] with its place
 //! in the source.
 //!
 //! This crate is the only home of `rusqlite` and `usearch`. A pack comes from elsewhere and may be hostile even when
@@ -23,7 +23,7 @@ mod build_text;
 mod error;
 mod graph;
 mod lexical;
-mod library;
+mod segment;
 mod mapped;
 mod matrix;
 mod rows;
@@ -35,7 +35,7 @@ mod vectors;
 
 pub use build::write_pack;
 pub use error::{Error, Result};
-pub use library::{Library, OpenOptions, Stats};
+pub use segment::{Segment, OpenOptions, Stats};
 pub use terms::{LEXICAL_VERSION, lexical_terms, query_terms};
 pub use types::{
     Allow, BuildInput, BuildProgress, BuildReport, BuildStage, Document, Hit, IndexChoice, Neighbours, NewDocument,

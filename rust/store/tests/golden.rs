@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use lorekit_store::{Error, Library, OpenOptions};
+use lorekit_store::{Error, Segment, OpenOptions};
 
 fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pack/tests/data").join(name)
@@ -11,7 +11,7 @@ fn data(name: &str) -> PathBuf {
 
 #[test]
 fn a_base_of_version_1_answers_as_it_did() {
-    let library = Library::open(data("v1/base.lorepack"), &OpenOptions::default()).unwrap();
+    let library = Segment::open(data("v1/base.lorepack"), &OpenOptions::default()).unwrap();
     assert_eq!(library.len(), 40);
     let passage = library.passage(4).unwrap();
     assert_eq!(passage.id.to_string(), "096428fbbfeaafa3440336e4db1a02cd");
@@ -33,6 +33,6 @@ fn a_base_of_version_1_answers_as_it_did() {
 
 #[test]
 fn a_delta_alone_is_no_library() {
-    let error = Library::open(data("v1/delta.lorepack"), &OpenOptions::default()).unwrap_err();
+    let error = Segment::open(data("v1/delta.lorepack"), &OpenOptions::default()).unwrap_err();
     assert!(matches!(error, Error::Unsupported { feature: "a delta without its base", .. }));
 }

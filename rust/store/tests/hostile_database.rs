@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{Noise, Parts, laws, synthetic};
-use lorekit_store::{Error, IndexChoice, Library, OpenOptions};
+use lorekit_store::{Error, IndexChoice, Segment, OpenOptions};
 use rusqlite::Connection;
 
 /// The database of `parts` after these statements.
@@ -19,14 +19,14 @@ fn altered(parts: &Parts, folder: &Path, statements: &str) -> Parts {
     Parts { passages: std::fs::read(&path).unwrap(), ..parts.clone() }
 }
 
-fn open(parts: &Parts, folder: &Path) -> lorekit_store::Result<Library> {
+fn open(parts: &Parts, folder: &Path) -> lorekit_store::Result<Segment> {
     let path = folder.join("x.lorepack");
     parts.write(&path);
-    Library::open(&path, &OpenOptions::default())
+    Segment::open(&path, &OpenOptions::default())
 }
 
 /// Uses everything that reads the database; errors are fine, crashes and endless loops are not.
-fn exercise(library: &Library) -> usize {
+fn exercise(library: &Segment) -> usize {
     let mut errors = 0;
     let mut note = |failed: bool| errors += usize::from(failed);
     for key in 0..library.len() {

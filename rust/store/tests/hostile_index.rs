@@ -9,7 +9,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::{Noise, Parts, noise_vectors, synthetic};
-use lorekit_store::{Error, IndexChoice, Library, OpenOptions};
+use lorekit_store::{Error, IndexChoice, Segment, OpenOptions};
 
 const ROWS: usize = 1200;
 const DIMS: usize = 12;
@@ -43,7 +43,7 @@ impl Harness {
     /// Opens a pack with these vectors; searches it in each way if it opens.
     fn attempt(&self, vectors: Vec<u8>, tally: &mut Tally) {
         Parts { vectors, ..self.parts.clone() }.write(&self.path);
-        match Library::open(&self.path, &OpenOptions::default()) {
+        match Segment::open(&self.path, &OpenOptions::default()) {
             Err(Error::DamagedIndex { .. } | Error::Index { .. }) => tally.refused += 1,
             Err(other) => panic!("another error: {other}"),
             Ok(library) => {
@@ -192,7 +192,7 @@ fn chosen_lies_are_refused_by_name() {
     ];
     for (case, vectors, expected) in cases {
         Parts { vectors, ..harness.parts.clone() }.write(&harness.path);
-        match Library::open(&harness.path, &OpenOptions::default()) {
+        match Segment::open(&harness.path, &OpenOptions::default()) {
             Err(error @ Error::DamagedIndex { .. }) => {
                 assert!(error.to_string().contains(expected), "{case}: {error}");
             }
@@ -217,7 +217,7 @@ fn a_manifest_that_lies_about_the_index_is_refused() {
         let mut parts = harness.parts.clone();
         change(&mut parts.manifest);
         parts.write(&harness.path);
-        let error = Library::open(&harness.path, &OpenOptions::default()).unwrap_err();
+        let error = Segment::open(&harness.path, &OpenOptions::default()).unwrap_err();
         assert!(matches!(error, Error::DamagedIndex { .. } | Error::Inconsistent { .. }), "{case}: {error}");
     }
 }

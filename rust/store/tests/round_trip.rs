@@ -8,13 +8,13 @@ use std::path::Path;
 
 use common::{Corpus, clustered_vectors, laws, noise_vectors, synthetic};
 use lorekit_cancel::CancelToken;
-use lorekit_store::{Error, IndexChoice, IndexKind, Library, OpenOptions, PassageId, write_pack};
+use lorekit_store::{Error, IndexChoice, IndexKind, Segment, OpenOptions, PassageId, write_pack};
 
-fn open(path: &Path) -> Library {
-    Library::open(path, &OpenOptions::default()).unwrap()
+fn open(path: &Path) -> Segment {
+    Segment::open(path, &OpenOptions::default()).unwrap()
 }
 
-fn built(corpus: &Corpus) -> (tempfile::TempDir, Library) {
+fn built(corpus: &Corpus) -> (tempfile::TempDir, Segment) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.lorepack");
     corpus.write(&path).unwrap();
@@ -332,7 +332,7 @@ fn sixteen_threads_search_at_once_and_agree() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("x.lorepack");
     corpus.write(&path).unwrap();
-    let library = Library::open(&path, &OpenOptions { search_threads: 3, ..OpenOptions::default() }).unwrap();
+    let library = Segment::open(&path, &OpenOptions { search_threads: 3, ..OpenOptions::default() }).unwrap();
     let queries = noise_vectors(20, 24, 5);
     let answer = |index: usize| {
         let query = &queries[index % queries.len()];

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lorekit_answer::CancelToken;
 use lorekit_retrieval::{Retriever, SearchOptions};
-use lorekit_store::{Library, OpenOptions};
+use lorekit_store::{Segment, OpenOptions};
 use serde_json::{Value, json};
 
 use super::{BenchArgs, embedder};
@@ -14,7 +14,7 @@ use crate::error::Result;
 pub(super) fn measure(args: &BenchArgs, pack: &Path, cancel: &CancelToken) -> Result<Value> {
     let embedder = embedder::open(args, cancel)?;
     let started = Instant::now();
-    let library = Library::open(pack, &OpenOptions::default())?;
+    let library = Segment::open(pack, &OpenOptions::default())?;
     let open = started.elapsed();
     let retriever = Retriever::new(&library, &embedder)?;
     // Questions made of the passages' own first words, spread over the pack.

@@ -52,13 +52,13 @@ pub struct Stats {
 ///
 /// The file is mapped and must stay as it is while the library is open; replacing it by a rename is safe.
 #[derive(Debug)]
-pub struct Library {
+pub struct Segment {
     database: MappedDatabase,
     vectors: Vectors,
     pack: Arc<Pack>,
 }
 
-impl Library {
+impl Segment {
     /// Opens a pack: verifies hashes, compares the schema, walks the graph.
     ///
     /// Costs one read of the file (10,000 passages of 768 dimensions: about 50 MB, some tens of milliseconds) and
