@@ -357,7 +357,7 @@ fn by_row<S: Source>(call: &Call<'_, S>, out: &mut [f32]) {
     let mut outs: Vec<(usize, &mut [f32])> = out.chunks_mut(rows_per_task * width).map(|part| (width, part)).collect();
     outs.reverse();
     let n_parts = outs.len();
-    call.pool.for_each_panel(&mut outs, group * head_dim, &|part, mut columns| {
+    call.pool.for_each_panel(&mut outs, group * head_dim, (0, &|_| {}), &|part, mut columns| {
         let head = columns.range().start / (group * head_dim);
         let first_row = (n_parts - 1 - part) * rows_per_task;
         let n_rows = rows_per_task.min(rows - first_row);

@@ -98,7 +98,12 @@ impl LowRank {
         self.down.bytes() + self.up.bytes()
     }
 
-    /// `scale * x Aᵀ`, `(x.rows(), rank)`, from the f32 activations.
+    /// Whether [`down`](Self::down) for this many rows is too little work to share among threads.
+    pub(crate) fn is_small(rows: usize) -> bool {
+        rows <= FEW_ROWS
+    }
+
+    /// `scale * x Aᵀ`, `(x.rows(), rank)`, from the f32 activations. Uses the pool only if the work is not small.
     ///
     /// Each sum goes over the inputs in [`PARTS`] interleaved parts, by fma, which are added as `(0 + 1) + (2 + 3)`.
     pub(crate) fn down(&self, isa: Isa, pool: &ThreadPool, x: &Activations, scale: f32) -> Vec<f32> {
@@ -112,8 +117,7 @@ impl LowRank {
             }
             return low;
         }
-        if x.rows() <= FEW_ROWS {
-            // Too little work to wake other threads for.
+        if Self::is_small(x.rows()) {
             self.down_rows(isa, &x.values, scale, &mut low);
             return low;
         }

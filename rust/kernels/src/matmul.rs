@@ -5,6 +5,8 @@ use crate::panel;
 use crate::pool::Columns;
 use crate::portable;
 use crate::{Activations, LowRank, Matrix, ThreadPool};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 #[cfg(target_arch = "x86_64")]
 thread_local! {
@@ -63,13 +65,19 @@ pub fn matmul_adapted(pool: &ThreadPool, products: &mut [Product<'_>], x: &Activ
 
 /// [`matmul_adapted`] on one instruction set, which the processor must have.
 pub(crate) fn matmul_adapted_on(isa: Isa, pool: &ThreadPool, products: &mut [Product<'_>], x: &Activations) {
-    let adapters: Vec<Vec<(Adapted<'_>, Vec<f32>)>> = products
+    let down = |adapted: &Adapted<'_>| adapted.factors.down(isa, pool, x, adapted.scale);
+    let small = LowRank::is_small(x.rows());
+    let adapters: Vec<Vec<(Adapted<'_>, Low)>> = products
         .iter()
         .map(|product| {
-            let down = |adapted: &Adapted<'_>| adapted.factors.down(isa, pool, x, adapted.scale);
-            product.adapters.iter().map(|adapted| (*adapted, down(adapted))).collect()
+            let low = |adapted: &Adapted<'_>| if small { Low::default() } else { Low::from(down(adapted)) };
+            product.adapters.iter().map(|adapted| (*adapted, low(adapted))).collect()
         })
         .collect();
+    // The first factors of a step of decoding are computed by one thread each, while the others multiply with the
+    // weights: only what is added at the end needs them.
+    let beside: Vec<&(Adapted<'_>, Low)> = if small { adapters.iter().flatten().collect() } else { Vec::new() };
+    let first = |i: usize| beside[i].1.compute(|| down(&beside[i].0));
     let mut jobs: Vec<(Matrix<'_>, &mut [f32])> =
         products.iter_mut().map(|product| (product.weight, &mut *product.out)).collect();
     let before = |job: usize, columns: &Columns<'_>| {
@@ -77,25 +85,68 @@ pub(crate) fn matmul_adapted_on(isa: Isa, pool: &ThreadPool, products: &mut [Pro
             adapted.factors.prefetch_up(adapted.first_row, columns);
         }
     };
-    run(isa, pool, &mut jobs, x, &before, &|job, columns| {
+    run(isa, pool, &mut jobs, x, (beside.len(), &first), &before, &|job, columns| {
         for (adapted, low) in &adapters[job] {
-            adapted.factors.up(isa, low, adapted.first_row, columns);
+            adapted.factors.up(isa, low.wait(), adapted.first_row, columns);
         }
     });
 }
 
-/// [`matmul_group`] by the kernels of one instruction set, which the processor must have.
-pub(crate) fn matmul_on(isa: Isa, pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &mut [f32])], x: &Activations) {
-    run(isa, pool, jobs, x, &|_, _| {}, &|_, _| {});
+/// An adapter's first product, computed by one task and awaited by others of the same round.
+#[derive(Default)]
+struct Low {
+    product: OnceLock<Vec<f32>>,
+    failed: AtomicBool,
 }
 
-/// Runs the products; `before(job, columns)` may ask for what `after(job, columns)` will read, which works on columns
+impl From<Vec<f32>> for Low {
+    fn from(product: Vec<f32>) -> Self {
+        Self { product: product.into(), failed: AtomicBool::new(false) }
+    }
+}
+
+impl Low {
+    fn compute(&self, product: impl FnOnce() -> Vec<f32>) {
+        struct Failing<'a>(&'a AtomicBool);
+        impl Drop for Failing<'_> {
+            fn drop(&mut self) {
+                self.0.store(true, Ordering::Release);
+            }
+        }
+        // Left in place by a panic, which must not leave others waiting.
+        let failing = Failing(&self.failed);
+        self.product.get_or_init(product);
+        std::mem::forget(failing);
+    }
+
+    /// The product. It is on its way: tasks are claimed in order, and it comes before all that wait for it.
+    fn wait(&self) -> &[f32] {
+        let mut rounds = 0u32;
+        loop {
+            if let Some(product) = self.product.get() {
+                return product;
+            }
+            assert!(!self.failed.load(Ordering::Acquire), "the first product of an adapter failed");
+            rounds += 1;
+            // Microseconds, unless the system took the other thread's processor away.
+            if rounds < 1000 { std::hint::spin_loop() } else { std::thread::yield_now() }
+        }
+    }
+}
+
+/// [`matmul_group`] by the kernels of one instruction set, which the processor must have.
+pub(crate) fn matmul_on(isa: Isa, pool: &ThreadPool, jobs: &mut [(Matrix<'_>, &mut [f32])], x: &Activations) {
+    run(isa, pool, jobs, x, (0, &|_| {}), &|_, _| {}, &|_, _| {});
+}
+
+/// Runs the products, and beside them the tasks of `first`; `before(job, columns)` may ask for what `after(job, columns)` will read, which works on columns
 /// that have just been written.
 fn run(
     isa: Isa,
     pool: &ThreadPool,
     jobs: &mut [(Matrix<'_>, &mut [f32])],
     x: &Activations,
+    first: (usize, &(dyn Fn(usize) + Sync)),
     before: &(dyn Fn(usize, &Columns<'_>) + Sync),
     after: &(dyn Fn(usize, &mut Columns<'_>) + Sync),
 ) {
@@ -105,7 +156,7 @@ fn run(
     }
     let weights: Vec<Matrix<'_>> = jobs.iter().map(|(w, _)| *w).collect();
     let mut outs: Vec<(usize, &mut [f32])> = jobs.iter_mut().map(|(w, out)| (w.rows(), &mut **out)).collect();
-    pool.for_each_panel(&mut outs, panel::ROWS, &|job, mut columns| {
+    pool.for_each_panel(&mut outs, panel::ROWS, first, &|job, mut columns| {
         let w = weights[job];
         before(job, &columns);
         match isa {

@@ -289,3 +289,18 @@ fn a_group_gives_the_bits_of_single_products() {
         assert_eq!(bits(out), bits(&product(Isa::detected(), &pool, *w, &x)), "{:?}", w.format());
     }
 }
+
+#[test]
+fn a_first_product_that_fails_ends_the_wait_for_it() {
+    let low = super::Low::default();
+    let waiting = std::thread::scope(|scope| {
+        let waiter = scope.spawn(|| low.wait().len());
+        let failed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| low.compute(|| panic!("bad factors"))));
+        assert!(failed.is_err());
+        waiter.join()
+    });
+    assert!(waiting.is_err(), "a wait for what will never come");
+    let low = super::Low::default();
+    low.compute(|| vec![1.0, 2.0]);
+    assert_eq!(low.wait(), [1.0, 2.0]);
+}

@@ -180,11 +180,12 @@ impl ThreadPool {
     }
 
     /// Splits the columns of several outputs, each row-major and given with its row's width, into panels, and calls
-    /// `f(job, columns)` for each.
+    /// `f(job, columns)` for each; before them, and beside them, `first(i)` for each `i` below `n_first`.
     pub(crate) fn for_each_panel(
         &self,
         outs: &mut [(usize, &mut [f32])],
         panel: usize,
+        (n_first, first): (usize, &(dyn Fn(usize) + Sync)),
         f: &(dyn Fn(usize, Columns<'_>) + Sync),
     ) {
         struct Target<'a> {
@@ -193,7 +194,7 @@ impl ThreadPool {
             rows: usize,
             first_task: usize,
         }
-        let mut n_tasks = 0;
+        let mut n_tasks = n_first;
         let targets: Vec<Target<'_>> = outs
             .iter_mut()
             .map(|(width, out)| {
@@ -210,6 +211,9 @@ impl ThreadPool {
             })
             .collect();
         self.run(n_tasks, &|task| {
+            if task < n_first {
+                return first(task);
+            }
             let job = targets.partition_point(|target| target.first_task <= task) - 1;
             let target = &targets[job];
             let start = (task - target.first_task) * panel;
