@@ -110,7 +110,10 @@ impl CpuState {
     }
 
     fn embed(&mut self, pass: &Pass<'_>, tokens: &[u32]) {
-        let table = matrix(pass.model.gguf(), EMBEDDING);
+        // A table that is the head too stands in the side file, where each token of decoding reads it anyway: a look-up
+        // in the model's own file would keep a second copy of its pages in memory.
+        let gguf = pass.model.gguf();
+        let table = gguf.packed_matrix(EMBEDDING).unwrap_or_else(|| matrix(gguf, EMBEDDING));
         let x = &mut self.buffers.x;
         for (row, token) in x.chunks_exact_mut(pass.d.hidden).zip(tokens) {
             table.dequantize_row(*token as usize, row);
