@@ -7,7 +7,7 @@ use lorekit_model::{
     Adapter, AdapterSet, BackendChoice, ChatTemplate, DeviceRequest, Habits, LanguageModel, LoadOptions, PromptLookup,
     Sampler, SamplingOptions, Session, Tokenizer, choose_backend,
 };
-use lorekit_store::{Segment, Passage, PassageId};
+use lorekit_store::{Passage, PassageId, Segment};
 
 use crate::copying::Copying;
 use crate::decode::{Ahead, Decoder, FreeEnd, Surroundings};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions};
-use lorekit_store::{Segment, OpenOptions, PassageId};
+use lorekit_store::{OpenOptions, PassageId, Segment};
 
 use crate::cores::threads;
 use crate::engine::{ModelInfo, PackInfo};

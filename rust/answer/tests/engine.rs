@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use lorekit_answer::{
     AnswerEvent, AnswerFormat, AnswerOptions, CancelToken, DeclineReason, Drafting, Engine, EngineOptions, Error,
-    Exchange, Outcome, PassageId, SearchOptions, ThermalState,
+    Exchange, GpuRequest, Outcome, PassageId, SearchOptions, ThermalState,
 };
 use lorekit_model::embed::{Embedder, EmbedderOptions, Passage};
 use lorekit_store::{
@@ -352,6 +352,23 @@ fn a_small_window_drops_history_then_passages_and_never_overflows() {
     let long = "why ".repeat(2_000);
     let asked = engine.answer(&long, AnswerOptions { floor: Some(-1.0), ..options }).unwrap().final_answer();
     assert!(matches!(asked, Err(Error::QuestionTooLong { limit: 224, .. })), "{asked:?}");
+}
+
+#[test]
+fn a_request_for_a_graphics_processor_that_is_not_there_is_answered_by_the_cpu() {
+    let Some(set) = set("a_request_for_a_graphics_processor_that_is_not_there_is_answered_by_the_cpu") else { return };
+    let ask = |options: EngineOptions| {
+        let engine = Engine::open(options).unwrap();
+        engine.answer(QUESTION, AnswerOptions::default()).unwrap().final_answer().unwrap().text
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let gpu = Some(GpuRequest { system_supported: true, system_version: "1".into() });
+    let without_memory = EngineOptions { gpu: gpu.clone(), ..set.options.clone() };
+    let asked = EngineOptions { gpu, cache_folder: Some(folder.path().into()), ..set.options.clone() };
+    let expected = ask(set.options.clone());
+    assert!(!expected.is_empty());
+    assert_eq!(ask(asked), expected);
+    assert_eq!(ask(without_memory), expected);
 }
 
 #[test]
