@@ -42,9 +42,10 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         | E::ForeignSchema { path, .. }
         | E::Inconsistent { path, .. }
         | E::DamagedIndex { path, .. }
-        | E::Index { path, .. } => damaged(path, &reason),
+        | E::Index { path, .. }
+        | E::ForeignMember { path, .. } => damaged(path, &reason),
         E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
-        E::QueryDimensions { .. } | E::QueryNotFinite | E::NoSuchPassage { .. } | E::InvalidInput { .. } => {
+        E::QueryDimensions { .. } | E::QueryNotFinite | E::NoSuchPassage { .. } | E::InvalidInput { .. } | E::EmptyChain => {
             Error::Internal { reason }
         }
         E::Cancelled => Error::Cancelled,

@@ -12,13 +12,13 @@ use lorekit_pack::{
 use crate::build_index::build_vectors;
 use crate::build_text::{PreparedPassage, TextBuild};
 use crate::error::{Error, Result};
+use crate::labels::is_label;
 use crate::matrix::{encode_row, unit};
 use crate::terms::LEXICAL_VERSION;
 use crate::types::{BuildInput, BuildProgress, BuildReport, BuildStage, NewDocument, NewPassage};
 
 /// The longest text of a passage, in bytes.
 const MAX_TEXT_BYTES: usize = 4 << 20;
-const MAX_LABEL_BYTES: usize = 256;
 
 /// Builds one pack at `path` from documents, passages and vectors.
 ///
@@ -84,16 +84,14 @@ fn invalid(what: &'static str, index: usize, reason: impl Into<String>) -> Error
 }
 
 fn check_labels(what: &'static str, index: usize, labels: &[String]) -> Result<()> {
-    let well_formed = |label: &String| {
-        !label.is_empty()
-            && label.len() <= MAX_LABEL_BYTES
-            && label.trim() == label
-            && !label.contains(char::is_control)
-    };
-    if labels.iter().all(well_formed) {
+    if labels.iter().all(|label| is_label(label)) {
         Ok(())
     } else {
-        Err(invalid(what, index, "a label is empty, too long, or has spaces around it or control characters in it"))
+        Err(invalid(
+            what,
+            index,
+            "a label is empty, too long, or has spaces around it or a control character or comma in it",
+        ))
     }
 }
 

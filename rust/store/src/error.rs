@@ -101,6 +101,21 @@ pub enum Error {
         /// What it needs.
         feature: &'static str,
     },
+    /// A snapshot needs at least a base.
+    #[error("there is no base to build a snapshot on")]
+    EmptyChain,
+    /// A pack does not belong to the chain it was put into.
+    #[error("{path}: the pack does not belong here: its {what} is {found}, the base asks for {expected}")]
+    ForeignMember {
+        /// The pack.
+        path: PathBuf,
+        /// What differs.
+        what: &'static str,
+        /// What was expected.
+        expected: String,
+        /// The pack's.
+        found: String,
+    },
     /// A query vector has the wrong length.
     #[error("the query has {found} dimensions, the library {expected}")]
     QueryDimensions {

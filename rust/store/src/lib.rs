@@ -1,17 +1,17 @@
 //! A library of passages on disk: SQLite for text and lexical search, usearch for vectors.
 //!
 //! [`write_pack`] turns documents, passages and their vectors into one pack file, byte for byte the same for the same
-//! input. [`Segment`] opens such a file read-only and searches it: [`Segment::dense`] by vector,
-//! [`Segment::lexical`] by words, both with the larger score the better, and gives back a [`Passage`] with its place
-//! in the source.
+//! input. [`Segment`] opens such a file read-only. [`Snapshot`] joins a base, its deltas and the packs of the device's own
+//! documents into one generation and searches it for a [`Scope`]: [`Snapshot::dense`] by vector, [`Snapshot::lexical`] by
+//! words, both with the larger score the better, and gives back a [`Passage`] with its place in the source.
 //!
 //! This crate is the only home of `rusqlite` and `usearch`. A pack comes from elsewhere and may be hostile even when
 //! its hashes match: the database is opened read-only and defensively and its schema is compared with the one this
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
-//! (the tables), `build`, `build_text`, `build_index`. To read: `library`, `rows`, `lexical`, `vectors`, `matrix` (the
-//! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with all `unsafe`).
+//! (the tables), `build`, `build_text`, `build_index`. To read: `segment`, `rows`, `row_table` (what filters need), `labels`, `lexical`, `vectors`, `matrix` (the
+//! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with all `unsafe`). On top: `snapshot`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,12 +22,15 @@ mod build_index;
 mod build_text;
 mod error;
 mod graph;
+mod labels;
 mod lexical;
-mod segment;
 mod mapped;
 mod matrix;
+mod row_table;
 mod rows;
 mod schema;
+mod segment;
+mod snapshot;
 mod sqlite;
 mod terms;
 mod types;
@@ -35,14 +38,16 @@ mod vectors;
 
 pub use build::write_pack;
 pub use error::{Error, Result};
-pub use segment::{Segment, OpenOptions, Stats};
+pub use labels::{MAX_LABEL_BYTES, is_label};
+pub use segment::{OpenOptions, Segment, Stats};
+pub use snapshot::{Entry, Scope, Snapshot, SupersededEntry};
 pub use terms::{LEXICAL_VERSION, lexical_terms, query_terms};
 pub use types::{
     Allow, BuildInput, BuildProgress, BuildReport, BuildStage, Document, Hit, IndexChoice, Neighbours, NewDocument,
-    NewPassage, PackFacts, Passage,
+    NewPassage, Origin, PackFacts, Passage,
 };
 
 pub use lorekit_pack::{
-    Calibration, Counts, EmbedderInfo, IndexInfo, IndexKind, Manifest, Metric, PackKind, PassageId, Pooling,
-    RetrievalInfo, Scalar, SplitterInfo, StateHash,
+    Calibration, Counts, DocumentDigest, EmbedderInfo, IndexInfo, IndexKind, Manifest, Metric, PackKind, PassageDigest,
+    PassageId, Pooling, RetrievalInfo, Scalar, SplitterInfo, StateHash,
 };

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use lorekit_pack::PassageId;
+use lorekit_pack::{PassageDigest, PassageId};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use crate::error::{Error, Result};
 use crate::sqlite::database_error;
-use crate::types::{Document, Neighbours, Passage};
+use crate::types::{Document, Neighbours, Origin, Passage};
 
 const DOCUMENT_COLUMNS: &str =
     "document_id, path, title, version, language, valid_from, valid_to, labels, source_hash, format";
@@ -36,6 +36,7 @@ pub(crate) fn passage(path: &Path, connection: &Connection, key: u64) -> Result<
     let valid_to: Option<String> = row.get(12).map_err(failed())?;
     Ok(Passage {
         key,
+        origin: Origin::Publisher,
         id: PassageId(row.get(0).map_err(failed())?),
         valid_from: valid_from.or_else(|| document.valid_from.clone()),
         valid_to: valid_to.or_else(|| document.valid_to.clone()),
@@ -51,7 +52,8 @@ pub(crate) fn passage(path: &Path, connection: &Connection, key: u64) -> Result<
     })
 }
 
-fn document(path: &Path, connection: &Connection, number: i64) -> Result<Document> {
+/// The document in this row, which counts from one.
+pub(crate) fn document(path: &Path, connection: &Connection, number: i64) -> Result<Document> {
     let failed = || database_error(path, "reading a document");
     let mut statement = connection
         .prepare_cached(&format!("SELECT {DOCUMENT_COLUMNS} FROM documents WHERE id = ?1"))
@@ -88,6 +90,25 @@ fn read_document(path: &Path, row: &Row<'_>) -> Result<Document> {
         source_hash: row.get(8).map_err(failed())?,
         format: row.get(9).map_err(failed())?,
     })
+}
+
+/// Calls `each` with row, id and digest of all passages in order, rows counting from zero.
+pub(crate) fn each(
+    path: &Path,
+    connection: &Connection,
+    each: &mut dyn FnMut(u32, PassageId, PassageDigest) -> Result<()>,
+) -> Result<()> {
+    let failed = || database_error(path, "reading passages");
+    let mut statement =
+        connection.prepare_cached("SELECT id, passage_id, digest FROM passages ORDER BY id").map_err(failed())?;
+    let mut rows = statement.query([]).map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        let number: i64 = row.get(0).map_err(failed())?;
+        let position = number.checked_sub(1).and_then(|at| u32::try_from(at).ok());
+        let position = position.ok_or_else(|| inconsistent(path, "the number of a passage", "1 to 2^32", &number))?;
+        each(position, PassageId(row.get(1).map_err(failed())?), PassageDigest(row.get(2).map_err(failed())?))?;
+    }
+    Ok(())
 }
 
 /// The key of the passage with this id.

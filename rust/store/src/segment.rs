@@ -1,13 +1,18 @@
-//! A library of one pack, open for reading.
+//! One pack, open for reading.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use lorekit_pack::{IndexKind, Manifest, Pack, PackKind, PassageId, SectionKind};
+use lorekit_pack::{
+    IndexKind, Manifest, Pack, PackKind, PassageDigest, PassageId, SectionKind, Withdrawal, decode_withdrawals,
+};
+
+use crate::bitmap::Bitmap;
 
 use crate::error::{Error, Result};
 use crate::lexical;
-use crate::mapped::MappedDatabase;
+use crate::mapped::{Borrowed, MappedDatabase};
+use crate::row_table::RowTable;
 use crate::rows;
 use crate::schema;
 use crate::sqlite::database_error;
@@ -50,11 +55,16 @@ pub struct Stats {
 
 /// One pack, open for reading by any number of threads.
 ///
-/// The file is mapped and must stay as it is while the library is open; replacing it by a rename is safe.
+/// The file is mapped and must stay as it is while the segment is open; replacing it by a rename is safe.
+///
+/// A segment answers for its own rows only, live or not: who may see them and whether a later pack withdrew them is
+/// known to the [`Snapshot`](crate::Snapshot) that it is a member of. A delta that only withdraws has neither passages
+/// nor vectors.
 #[derive(Debug)]
 pub struct Segment {
-    database: MappedDatabase,
-    vectors: Vectors,
+    database: Option<MappedDatabase>,
+    vectors: Option<Vectors>,
+    table: Mutex<Option<Arc<RowTable>>>,
     pack: Arc<Pack>,
 }
 
@@ -80,9 +90,6 @@ impl Segment {
     pub fn from_pack(pack: Arc<Pack>, options: &OpenOptions) -> Result<Self> {
         let manifest = pack.manifest();
         let path = pack.path();
-        if manifest.kind == PackKind::Delta {
-            return Err(Error::Unsupported { path: path.into(), feature: "a delta without its base" });
-        }
         if manifest.sealing.is_some() {
             return Err(Error::Unsupported { path: path.into(), feature: "a sealed pack" });
         }
@@ -90,11 +97,46 @@ impl Segment {
             let (found, supported) = (manifest.lexical.version, LEXICAL_VERSION);
             return Err(Error::UnsupportedVersion { path: path.into(), what: "lexical terms", found, supported });
         }
-        let database = MappedDatabase::open(Arc::clone(&pack))?;
-        schema::check(path, &*database.connection()?)?;
-        check_counts(path, &database, manifest)?;
-        let vectors = Vectors::open(Arc::clone(&pack), options.search_threads.max(1))?;
-        Ok(Self { database, vectors, pack })
+        // Only a delta may lack what it has nothing for.
+        let is_delta = manifest.kind == PackKind::Delta;
+        let counts = manifest.counts;
+        let no_passages = is_delta && counts.passages == 0 && manifest.section(SectionKind::Vectors).is_none();
+        let no_documents = no_passages && counts.documents == 0 && manifest.section(SectionKind::Passages).is_none();
+        let database = match no_documents {
+            true => None,
+            false => {
+                let database = MappedDatabase::open(Arc::clone(&pack))?;
+                schema::check(path, &*database.connection()?)?;
+                check_counts(path, &database, manifest)?;
+                Some(database)
+            }
+        };
+        let vectors = match no_passages {
+            true => None,
+            false => Some(Vectors::open(Arc::clone(&pack), options.search_threads.max(1))?),
+        };
+        Ok(Self { database, vectors, table: Mutex::new(None), pack })
+    }
+
+    /// Where the pack lies.
+    pub fn path(&self) -> &Path {
+        self.pack.path()
+    }
+
+    /// The pack around this segment.
+    pub fn pack(&self) -> &Arc<Pack> {
+        &self.pack
+    }
+
+    /// What the pack withdraws from those before it in its chain, by id; nothing if it has no such section.
+    ///
+    /// # Errors
+    /// A damaged section.
+    pub fn withdrawals(&self) -> Result<Vec<Withdrawal>> {
+        match self.pack.section(SectionKind::Withdrawals) {
+            None => Ok(Vec::new()),
+            Some(section) => Ok(decode_withdrawals(self.path(), section)?),
+        }
     }
 
     /// The pack's manifest.
@@ -120,7 +162,7 @@ impl Segment {
     /// # Errors
     /// [`Error::QueryDimensions`], [`Error::QueryNotFinite`].
     pub fn dense(&self, query: &[f32], k: usize, allow: Allow<'_>) -> Result<Vec<Hit>> {
-        self.vectors.search(query, k, allow, self.manifest().index.kind == IndexKind::Hnsw)
+        self.nearest(query, k, self.collect(allow).as_ref(), true)
     }
 
     /// As [`dense`](Self::dense), by comparing the query with each vector.
@@ -128,7 +170,7 @@ impl Segment {
     /// # Errors
     /// As [`dense`](Self::dense).
     pub fn exact(&self, query: &[f32], k: usize, allow: Allow<'_>) -> Result<Vec<Hit>> {
-        self.vectors.search(query, k, allow, false)
+        self.nearest(query, k, self.collect(allow).as_ref(), false)
     }
 
     /// The `k` passages that match any word of `text` best by BM25, best first and ties by key.
@@ -144,7 +186,8 @@ impl Segment {
     /// # Errors
     /// As [`lexical`](Self::lexical).
     pub fn lexical_allowed(&self, text: &str, k: usize, allow: Allow<'_>) -> Result<Vec<Hit>> {
-        lexical::search(self.pack.path(), &*self.database.connection()?, self.len(), text, k, allow)
+        let Some(connection) = self.connection()? else { return Ok(Vec::new()) };
+        lexical::search(self.pack.path(), &connection, self.len(), text, k, allow)
     }
 
     /// The passage with this key, and its document. Costs two look-ups.
@@ -153,7 +196,8 @@ impl Segment {
     /// [`Error::NoSuchPassage`], or a damaged database.
     pub fn passage(&self, key: u64) -> Result<Passage> {
         self.check_key(key)?;
-        rows::passage(self.pack.path(), &*self.database.connection()?, key)
+        let connection = self.connection()?.ok_or_else(|| self.missing(key))?;
+        rows::passage(self.pack.path(), &connection, key)
     }
 
     /// The key of the passage with this id, if it is in the library.
@@ -161,7 +205,8 @@ impl Segment {
     /// # Errors
     /// A damaged database.
     pub fn by_id(&self, id: PassageId) -> Result<Option<u64>> {
-        let key = rows::key_of(self.pack.path(), &*self.database.connection()?, id)?;
+        let Some(connection) = self.connection()? else { return Ok(None) };
+        let key = rows::key_of(self.pack.path(), &connection, id)?;
         key.map(|key| self.check_key(key).map(|()| key)).transpose()
     }
 
@@ -171,7 +216,7 @@ impl Segment {
     /// [`Error::NoSuchPassage`].
     pub fn vector(&self, key: u64) -> Result<Vec<f32>> {
         self.check_key(key)?;
-        self.vectors.vector(key)
+        self.vectors.as_ref().ok_or_else(|| self.missing(key))?.vector(key)
     }
 
     /// The passages before and after this one in its document.
@@ -180,7 +225,8 @@ impl Segment {
     /// [`Error::NoSuchPassage`], or a damaged database.
     pub fn neighbours(&self, key: u64) -> Result<Neighbours> {
         self.check_key(key)?;
-        rows::neighbours(self.pack.path(), &*self.database.connection()?, key, self.len())
+        let connection = self.connection()?.ok_or_else(|| self.missing(key))?;
+        rows::neighbours(self.pack.path(), &connection, key, self.len())
     }
 
     /// All documents, in the order of the build.
@@ -188,7 +234,8 @@ impl Segment {
     /// # Errors
     /// A damaged database.
     pub fn documents(&self) -> Result<Vec<Document>> {
-        rows::documents(self.pack.path(), &*self.database.connection()?)
+        let Some(connection) = self.connection()? else { return Ok(Vec::new()) };
+        rows::documents(self.pack.path(), &connection)
     }
 
     /// What the library is made of.
@@ -205,9 +252,63 @@ impl Segment {
         }
     }
 
+    /// The `k` rows nearest to `query` among the allowed ones, all if there is no set of them.
+    pub(crate) fn nearest(
+        &self,
+        query: &[f32],
+        k: usize,
+        allowed: Option<&Bitmap>,
+        approximate: bool,
+    ) -> Result<Vec<Hit>> {
+        let approximate = approximate && self.manifest().index.kind == IndexKind::Hnsw;
+        match &self.vectors {
+            Some(vectors) => vectors.search(query, k, allowed, approximate),
+            None => Ok(Vec::new()),
+        }
+    }
+
+    /// A document by its position, from zero.
+    pub(crate) fn document(&self, position: u32) -> Result<Document> {
+        let connection = self.connection()?.ok_or_else(|| self.missing(0))?;
+        rows::document(self.pack.path(), &connection, i64::from(position) + 1)
+    }
+
+    /// Calls `each` with row, id and digest of all passages, in order.
+    pub(crate) fn each_row(&self, each: &mut dyn FnMut(u32, PassageId, PassageDigest) -> Result<()>) -> Result<()> {
+        match self.connection()? {
+            Some(connection) => rows::each(self.pack.path(), &connection, each),
+            None => Ok(()),
+        }
+    }
+
+    /// What searches must know of each row; read on the first call, by one scan of the passages.
+    pub(crate) fn table(&self) -> Result<Arc<RowTable>> {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(table) = &*table {
+            return Ok(Arc::clone(table));
+        }
+        let read = match self.connection()? {
+            Some(connection) => RowTable::read(self.pack.path(), &connection)?,
+            None => RowTable::default(),
+        };
+        Ok(Arc::clone(table.insert(Arc::new(read))))
+    }
+
+    /// A connection to the passages, unless there are none.
+    pub(crate) fn connection(&self) -> Result<Option<Borrowed<'_>>> {
+        self.database.as_ref().map(MappedDatabase::connection).transpose()
+    }
+
+    fn collect(&self, allow: Allow<'_>) -> Option<Bitmap> {
+        allow.map(|allow| Bitmap::collect(self.len(), allow))
+    }
+
+    fn missing(&self, key: u64) -> Error {
+        Error::NoSuchPassage { key, passages: self.len() }
+    }
+
     fn check_key(&self, key: u64) -> Result<()> {
-        let passages = self.len();
-        if key < passages { Ok(()) } else { Err(Error::NoSuchPassage { key, passages }) }
+        if key < self.len() { Ok(()) } else { Err(self.missing(key)) }
     }
 }
 

@@ -183,8 +183,10 @@ pub struct Document {
 /// A passage as stored, with its document.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Passage {
-    /// Its number in this library, from 0, in document order.
+    /// Its number in this segment or snapshot. Another generation may number it differently.
     pub key: u64,
+    /// Whether the publisher or this device brought it.
+    pub origin: Origin,
     /// Its name across builds.
     pub id: PassageId,
     /// Where it is from.
@@ -209,6 +211,16 @@ pub struct Passage {
     pub valid_to: Option<String>,
     /// Groups of access labels, its document's included; a caller needs one label of each group.
     pub label_groups: Vec<Vec<String>>,
+}
+
+/// Who brought a passage.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Origin {
+    /// The publisher of the pack.
+    #[default]
+    Publisher,
+    /// The app, as a document of its own on this device.
+    Local,
 }
 
 /// The passages before and after one, within its document.

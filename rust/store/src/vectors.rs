@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::check_graph;
 use crate::mapped::MappedGraph;
 use crate::matrix::{Matrix, unit};
-use crate::types::{Allow, Hit};
+use crate::types::Hit;
 
 /// A filter that leaves fewer than one key in this many, or this few, is answered by a scan of what it leaves: the graph
 /// would walk far to find so few. (10,000 x 768, one in ten allowed: graph 1.3 ms and up, scan 0.5 ms.)
@@ -56,14 +56,13 @@ impl Vectors {
     }
 
     /// The `k` nearest of the allowed keys, through the graph if there is one and `approximate` is set.
-    pub fn search(&self, query: &[f32], k: usize, allow: Allow<'_>, approximate: bool) -> Result<Vec<Hit>> {
+    pub fn search(&self, query: &[f32], k: usize, allowed: Option<&Bitmap>, approximate: bool) -> Result<Vec<Hit>> {
         if query.len() != self.dims {
             return Err(Error::QueryDimensions { expected: self.dims, found: query.len() });
         }
         let query = unit(query).ok_or(Error::QueryNotFinite)?;
         let matrix = self.matrix()?;
-        let allowed = allow.map(|allow| Bitmap::collect(self.rows as u64, allow));
-        let n_allowed = allowed.as_ref().map_or(self.rows, Bitmap::len);
+        let n_allowed = allowed.map_or(self.rows, Bitmap::len);
         let k = k.min(n_allowed);
         if k == 0 {
             return Ok(Vec::new());
@@ -75,7 +74,7 @@ impl Vectors {
             let wanted = k.saturating_add(16).min(self.expansion).max(k).min(n_allowed);
             let candidates = {
                 let _permit = self.permits.take();
-                graph.search(&query, wanted, allowed.as_ref())?
+                graph.search(&query, wanted, allowed)?
             };
             let hits = matrix.nearest(&query, k, candidates.into_iter());
             if hits.len() == k {

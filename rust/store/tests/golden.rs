@@ -3,7 +3,7 @@
 
 use std::path::PathBuf;
 
-use lorekit_store::{Error, Segment, OpenOptions};
+use lorekit_store::{Error, OpenOptions, Segment, Snapshot};
 
 fn data(name: &str) -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../pack/tests/data").join(name)
@@ -33,6 +33,6 @@ fn a_base_of_version_1_answers_as_it_did() {
 
 #[test]
 fn a_delta_alone_is_no_library() {
-    let error = Segment::open(data("v1/delta.lorepack"), &OpenOptions::default()).unwrap_err();
+    let error = Snapshot::open_pack(data("v1/delta.lorepack"), &OpenOptions::default()).unwrap_err();
     assert!(matches!(error, Error::Unsupported { feature: "a delta without its base", .. }));
 }
