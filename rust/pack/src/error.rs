@@ -4,7 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 /// Shorthand for results of this crate.
-pub type Result<T> = std::result::Result<T, Error>;
+pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// Why a pack could not be written or read.
 ///
@@ -119,6 +119,157 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The pack has no signature, and unsigned packs are not allowed.
+    #[error("{path}: the pack is not signed")]
+    Unsigned {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The signature area is not written as the format says.
+    #[error("{path}: the signature area is damaged: {reason}")]
+    SignatureArea {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The signature area is in a version that this build does not read.
+    #[error("{path}: signature area version {found}, this build reads version {supported}")]
+    UnsupportedSignatures {
+        /// The file.
+        path: PathBuf,
+        /// The version in the area.
+        found: u32,
+        /// The version this build reads.
+        supported: u32,
+    },
+    /// A signature is not one over these bytes by the key it names.
+    #[error("{path}: the signature by key {key} is not over these bytes")]
+    BadSignature {
+        /// The file.
+        path: PathBuf,
+        /// The public key, in hexadecimal.
+        key: String,
+    },
+    /// No signature is by a key that is trusted.
+    #[error("{path}: signed by {key}, which is not trusted")]
+    UnknownSigner {
+        /// The file.
+        path: PathBuf,
+        /// The public keys, in hexadecimal.
+        key: String,
+    },
+    /// No signature is by a root or by a key of the key set that came with the pack.
+    #[error("{path}: signed by {key}, which is not in key set {version}")]
+    KeyNotInSet {
+        /// The file.
+        path: PathBuf,
+        /// The public keys, in hexadecimal.
+        key: String,
+        /// The version of the key set.
+        version: u64,
+    },
+    /// The key set is signed by a key that is no root of this app.
+    #[error("{path}: the key set is signed by {key}, which is no trusted root")]
+    KeySetUnknownRoot {
+        /// The file.
+        path: PathBuf,
+        /// The public key, in hexadecimal.
+        key: String,
+    },
+    /// The key set was changed after the root signed it.
+    #[error("{path}: the key set does not match the signature by root {key}")]
+    KeySetBadSignature {
+        /// The file.
+        path: PathBuf,
+        /// The public key, in hexadecimal.
+        key: String,
+    },
+    /// The key set is older than one seen before: a key of it may have been withdrawn.
+    #[error("{path}: key set {version} is older than key set {floor}, which was seen before")]
+    KeySetOutdated {
+        /// The file.
+        path: PathBuf,
+        /// The version of the key set.
+        version: u64,
+        /// The highest version seen.
+        floor: u64,
+    },
+    /// The last day of the key set is over.
+    #[error("{path}: key set {version} expired on {expires}, today is {today}")]
+    KeySetExpired {
+        /// The file.
+        path: PathBuf,
+        /// The version of the key set.
+        version: u64,
+        /// Its last day.
+        expires: String,
+        /// The day the caller gave.
+        today: String,
+    },
+    /// The keys of the key set may not sign this pack.
+    #[error("{path}: the keys of key set {version} may not sign pack {pack_id}")]
+    KeySetForOtherPack {
+        /// The file.
+        path: PathBuf,
+        /// The version of the key set.
+        version: u64,
+        /// The pack.
+        pack_id: String,
+    },
+    /// The rollback statement was changed after it was signed.
+    #[error("{path}: the rollback statement does not match the signature by key {key}")]
+    RollbackBadSignature {
+        /// The file.
+        path: PathBuf,
+        /// The public key, in hexadecimal.
+        key: String,
+    },
+    /// The rollback statement is signed by a key that is not trusted.
+    #[error("{path}: the rollback statement is signed by {key}, which is not trusted")]
+    RollbackUnknownSigner {
+        /// The file.
+        path: PathBuf,
+        /// The public key, in hexadecimal.
+        key: String,
+    },
+    /// The rollback statement is about another pack, version or state than the one that carries it.
+    #[error("{path}: the rollback statement is for another state: version {version} of {pack_id}")]
+    RollbackForOtherPack {
+        /// The file.
+        path: PathBuf,
+        /// The pack it is for.
+        pack_id: String,
+        /// The version it leads to.
+        version: u64,
+    },
+    /// The last day of the pack is over.
+    #[error("{path}: the pack expired on {expires}, today is {today}")]
+    PackExpired {
+        /// The file.
+        path: PathBuf,
+        /// Its last day.
+        expires: String,
+        /// The day the caller gave.
+        today: String,
+    },
+    /// A key or key set file cannot be used.
+    #[error("{path}: {reason}")]
+    KeyFile {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A day is not `YYYY-MM-DD`.
+    #[error("{found:?} is no day in the form YYYY-MM-DD")]
+    BadDate {
+        /// What was given.
+        found: String,
+    },
+    /// The operating system gives no random numbers.
+    #[error("the operating system gives no random numbers")]
+    NoRandomness,
     /// A text is not a hexadecimal identifier of the right length.
     #[error("expected {expected} hexadecimal digits")]
     BadIdentifier {

@@ -210,7 +210,7 @@ impl ContentHash {
     }
 }
 
-fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], Error> {
+pub(crate) fn parse_hex<const N: usize>(text: &str) -> Result<[u8; N], Error> {
     let error = Error::BadIdentifier { expected: 2 * N };
     let digits = text.as_bytes();
     if digits.len() != 2 * N {
@@ -266,6 +266,8 @@ macro_rules! hexadecimal {
         }
     };
 }
+
+pub(crate) use hexadecimal;
 
 hexadecimal!(PassageId, 16);
 hexadecimal!(StateHash, 32);

@@ -10,7 +10,7 @@
 //! `docs/pack-format.md` describes the file byte by byte; page and code change together.
 //!
 //! Modules in reading order: `id` (what a passage is called, what a state is), `manifest`, `layout` (bytes of header,
-//! table and footer), `withdrawal`, `writer`, `map`, `reader`, `error`.
+//! table and footer), `withdrawal`, `writer`, `map`, `reader`, `signing` (who vouches for a pack), `error`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -22,6 +22,7 @@ mod manifest;
 mod map;
 mod reader;
 mod scratch;
+pub mod signing;
 mod withdrawal;
 mod writer;
 

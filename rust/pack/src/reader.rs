@@ -175,6 +175,11 @@ impl Pack {
             .filter(|area| area.iter().any(|&byte| byte != 0))
     }
 
+    /// Where the signature area begins.
+    pub(crate) fn signature_offset(&self) -> u64 {
+        self.header.signature_offset
+    }
+
     /// Where the pack is.
     pub fn path(&self) -> &Path {
         &self.path

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use lorekit_pack::signing::{KeySet, PackState, RollbackStatement, SigningKey, Trust, attach_rollback, sign_pack};
 use lorekit_pack::{Error, IndexKind, Pack, PackKind, SectionKind, StateHash, WithdrawalKind, decode_withdrawals};
 
 fn data(name: &str) -> PathBuf {
@@ -47,4 +48,39 @@ fn a_delta_of_version_1_opens_with_its_withdrawals() {
     assert_eq!(*kind("df53ac510e9c1f991fe39151e1b8512b"), WithdrawalKind::Revoked);
     assert_eq!(withdrawals.len(), 3);
     assert!(matches!(pack.require(SectionKind::Passages), Err(Error::MissingSection { section: "passages", .. })));
+}
+
+#[test]
+fn a_signed_base_of_version_1_is_believed() {
+    let pack = Pack::open_verified(data("v1/signed.lorepack")).unwrap();
+    let key = |seed: u8| SigningKey::from_seed(&[seed; 32]);
+    let verified = Trust::pinned(vec![key(1).verifying_key()]).check(&pack).unwrap();
+    assert_eq!(
+        verified.signer.unwrap().to_string(),
+        "8139770ea87d175f56a35466c34c7ecccb8d8a91b4ee37a25df60f5b8fc9b394"
+    );
+    assert_eq!((verified.key_set_version, verified.unsigned), (Some(5), false));
+    let rollback = verified.rollback.unwrap();
+    assert_eq!((rollback.pack_id.as_str(), rollback.from.version, rollback.to.version), ("golden.v1", 4, 3));
+    assert!(matches!(Trust::pinned(vec![key(3).verifying_key()]).check(&pack), Err(Error::KeySetUnknownRoot { .. })));
+}
+
+#[test]
+fn signing_the_base_again_gives_the_signed_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("p.lorepack");
+    std::fs::copy(data("v1/base.lorepack"), &path).unwrap();
+    let key = |seed: u8| SigningKey::from_seed(&[seed; 32]);
+    let set = KeySet {
+        version: 5,
+        keys: vec![key(2).verifying_key(), key(3).verifying_key()],
+        expires: Some("2031-01-01".into()),
+        pack_ids: Some(vec!["golden.v1".into()]),
+    };
+    sign_pack(&path, &key(2), Some(&set.sign(&path, &key(1)).unwrap())).unwrap();
+    sign_pack(&path, &key(4), None).unwrap();
+    let to = PackState { version: 3, state: Pack::open(&path).unwrap().manifest().state };
+    let from = PackState { version: 4, state: StateHash([9; 32]) };
+    attach_rollback(&path, &RollbackStatement { pack_id: "golden.v1".into(), from, to }.sign(&key(1))).unwrap();
+    assert!(std::fs::read(&path).unwrap() == std::fs::read(data("v1/signed.lorepack")).unwrap(), "the bytes differ");
 }
