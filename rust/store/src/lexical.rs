@@ -1,4 +1,4 @@
-//! Search by words: BM25 over the terms of headings and text, by SQLite's FTS5.
+//! Search by words in one database, by SQLite's FTS5 over the terms of headings and text.
 
 use std::path::Path;
 
@@ -7,15 +7,52 @@ use rusqlite::Connection;
 use crate::bitmap::Bitmap;
 use crate::error::Result;
 use crate::sqlite::database_error;
+use crate::term_counts::{MAX_TERMS, decode};
 use crate::terms::query_terms;
 use crate::types::{Allow, Hit};
-
-/// Terms of a question beyond these are left out: their number is what a search costs.
-const MAX_QUERY_TERMS: usize = 128;
 
 /// A term in a heading or an article's label weighs as much as two in the text.
 const SEARCH: &str = "SELECT rowid, bm25(lexical, 2.0, 1.0) AS rank_value FROM lexical WHERE lexical MATCH ?1 \
                       ORDER BY rank_value, rowid";
+
+/// The terms of a question as FTS5 reads them. Terms beyond [`MAX_TERMS`] are left out: their number is what a search
+/// costs.
+pub(crate) struct Query(String);
+
+impl Query {
+    /// None if the text has no terms.
+    pub fn of(text: &str) -> Option<Self> {
+        let mut terms = query_terms(text);
+        terms.truncate(MAX_TERMS);
+        // Terms hold letters, digits and points only. In quotes they are words for FTS5, whatever they spell.
+        let quoted: Vec<String> = terms.iter().map(|term| format!("\"{term}\"")).collect();
+        (!quoted.is_empty()).then(|| Self(quoted.join(" OR ")))
+    }
+}
+
+/// Calls `each` with every row, from zero and in order, that has a term of the question, and its counts by the number
+/// of the term.
+pub(crate) fn each_match(
+    path: &Path,
+    connection: &Connection,
+    query: &Query,
+    each: &mut dyn FnMut(u32, &mut dyn Iterator<Item = (usize, u32)>),
+) -> Result<()> {
+    let failed = || database_error(path, "searching words");
+    let mut statement = connection
+        .prepare_cached("SELECT rowid, lorekit_counts(lexical) FROM lexical WHERE lexical MATCH ?1")
+        .map_err(failed())?;
+    let mut rows = statement.query([&query.0]).map_err(failed())?;
+    while let Some(row) = rows.next().map_err(failed())? {
+        let number: i64 = row.get(0).map_err(failed())?;
+        let counts = row.get_ref(1).and_then(|value| value.as_blob().map_err(Into::into)).map_err(failed())?;
+        // A damaged index may name rows that do not exist.
+        if let Some(row) = number.checked_sub(1).and_then(|at| u32::try_from(at).ok()) {
+            each(row, &mut decode(counts));
+        }
+    }
+    Ok(())
+}
 
 /// The `k` best of the allowed keys below `keys`.
 pub(crate) fn search(
@@ -26,14 +63,8 @@ pub(crate) fn search(
     k: usize,
     allow: Allow<'_>,
 ) -> Result<Vec<Hit>> {
-    let mut terms = query_terms(text);
-    terms.truncate(MAX_QUERY_TERMS);
-    if terms.is_empty() || k == 0 {
-        return Ok(Vec::new());
-    }
+    let Some(Query(query)) = Query::of(text).filter(|_| k > 0) else { return Ok(Vec::new()) };
     let allowed = allow.map(|allow| Bitmap::collect(keys, allow));
-    // Terms hold letters, digits and points only. In quotes they are words for FTS5, whatever they spell.
-    let query = terms.iter().map(|term| format!("\"{term}\"")).collect::<Vec<_>>().join(" OR ");
     let failed = || database_error(path, "searching words");
     let mut statement = connection.prepare_cached(SEARCH).map_err(failed())?;
     let mut rows = statement.query([query]).map_err(failed())?;

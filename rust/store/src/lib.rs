@@ -10,8 +10,8 @@
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
-//! (the tables), `build`, `build_text`, `build_index`. To read: `segment`, `rows`, `row_table` (what filters need), `labels`, `lexical`, `vectors`, `matrix` (the
-//! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with all `unsafe`). On top: `snapshot`.
+//! (the tables), `build`, `build_text`, `build_index`. To read: `segment`, `rows`, `row_table` (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the
+//! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -32,6 +32,7 @@ mod schema;
 mod segment;
 mod snapshot;
 mod sqlite;
+mod term_counts;
 mod terms;
 mod types;
 mod vectors;

@@ -1,4 +1,4 @@
-//! SQLite and usearch over mapped bytes: the only home of this crate's `unsafe`.
+//! SQLite and usearch over mapped bytes: the home of this crate's `unsafe`, but for `term_counts`.
 //!
 //! Both libraries keep a bare pointer into the pack's map. The types here own an [`Arc`] of the pack beside whatever
 //! holds the pointer, and hand out nothing that outlives them.
@@ -15,6 +15,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 use crate::error::{Error, Result};
 use crate::graph::CheckedGraph;
 use crate::sqlite::{database_error, harden};
+use crate::term_counts;
 
 /// The passages section as read-only SQLite connections, one for each thread that is reading at the moment.
 pub(crate) struct MappedDatabase {
@@ -80,6 +81,7 @@ impl MappedDatabase {
             return Err(database_error(path, "mapping the database")(failure));
         }
         harden(path, &connection)?;
+        term_counts::register(path, &connection)?;
         // SAFETY: the handle is open and used by this thread alone; the limits take plain numbers, and the authorizer
         // is a function without state, so its user data may be null.
         let code = unsafe {

@@ -281,6 +281,18 @@ impl Segment {
         }
     }
 
+    /// Calls `each` with every row that has a term of the question, and its counts by the number of the term.
+    pub(crate) fn each_match(
+        &self,
+        query: &lexical::Query,
+        each: &mut dyn FnMut(u32, &mut dyn Iterator<Item = (usize, u32)>),
+    ) -> Result<()> {
+        match self.connection()? {
+            Some(connection) => lexical::each_match(self.pack.path(), &connection, query, each),
+            None => Ok(()),
+        }
+    }
+
     /// What searches must know of each row; read on the first call, by one scan of the passages.
     pub(crate) fn table(&self) -> Result<Arc<RowTable>> {
         let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,12 +1,13 @@
 //! One generation of a library: a chain of packs as one body of passages.
 //!
 //! `chain` resolves which row stands for a passage, `scope` says which rows a caller may find, `search` asks each member
-//! and merges, `reading` gives out passages, documents, entries and the state.
+//! by vector and merges, `words` by words, `reading` gives out passages, documents, entries and the state.
 
 mod chain;
 mod reading;
 mod scope;
 mod search;
+mod words;
 
 use std::collections::{BTreeSet, VecDeque};
 use std::path::Path;

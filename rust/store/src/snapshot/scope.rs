@@ -59,6 +59,11 @@ pub(crate) struct Filter {
 }
 
 impl Filter {
+    /// Whether nothing of the member matters.
+    pub fn is_empty(&self) -> bool {
+        matches!((&self.found, &self.counted), (Rows::None, Rows::None))
+    }
+
     /// One pass over the rows: some nanoseconds each.
     pub fn of(member: &Member, members: &[Member], scope: &Scope<'_>) -> Self {
         let table = member.table();

@@ -1,4 +1,4 @@
-//! Search over all members: each is asked with its own filter, and the exact scores are merged.
+//! Search by vector over all members: each is asked with its own filter, and the exact scores are merged.
 
 use std::sync::{Arc, PoisonError};
 
@@ -54,22 +54,6 @@ impl Snapshot {
                 }
             };
             let found = member.segment.nearest(query, k, allowed, approximate)?;
-            hits.extend(found.into_iter().map(|hit| Hit { key: key_of(at, hit.key as u32), ..hit }));
-        }
-        keep_best(&mut hits, k);
-        Ok(hits)
-    }
-
-    /// The `k` passages that match any word of `text` best by BM25, best first and ties by key.
-    ///
-    /// # Errors
-    /// A damaged pack. No text is an error: it is taken as words, never as a query language.
-    pub fn lexical(&self, text: &str, k: usize, scope: &Scope<'_>) -> Result<Vec<Hit>> {
-        let filters = self.filters(scope);
-        let mut hits = Vec::new();
-        for (at, (member, filter)) in self.inner.members.iter().zip(filters.iter()).enumerate() {
-            let allow = |row: u64| filter.found.contains(row);
-            let found = member.segment.lexical_allowed(text, k, Some(&allow))?;
             hits.extend(found.into_iter().map(|hit| Hit { key: key_of(at, hit.key as u32), ..hit }));
         }
         keep_best(&mut hits, k);

@@ -1,6 +1,8 @@
 //! Small corpora with known content, for all tests of this crate.
 #![allow(dead_code, reason = "each test file uses a part of it")]
 
+pub mod chain;
+
 use std::path::Path;
 
 use lorekit_cancel::CancelToken;
