@@ -9,13 +9,13 @@ use lorekit_pack::{
     SectionKind, StateBuilder, is_date,
 };
 
-use crate::build_index::build_vectors;
+use crate::build_index::{VectorBuild, build_vectors};
 use crate::build_text::{PreparedPassage, TextBuild};
 use crate::error::{Error, Result};
 use crate::labels::is_label;
-use crate::matrix::{encode_row, unit};
+use crate::matrix::{encode_row, normal};
 use crate::terms::LEXICAL_VERSION;
-use crate::types::{BuildInput, BuildProgress, BuildReport, BuildStage, NewDocument, NewPassage};
+use crate::types::{BuildInput, BuildProgress, BuildReport, BuildStage, NewDocument, NewPassage, PackFacts};
 
 /// The longest text of a passage, in bytes.
 const MAX_TEXT_BYTES: usize = 4 << 20;
@@ -41,11 +41,15 @@ pub fn write_pack(
 ) -> Result<BuildReport> {
     let path = path.as_ref();
     check_documents(input.documents)?;
-    check_passages(input)?;
+    check_passages(input.documents, input.passages)?;
+    let (n_passages, n_vectors) = (input.passages.len(), input.vectors.len());
+    if n_passages != n_vectors {
+        return Err(invalid("vector", n_vectors, format!("{n_vectors} vectors for {n_passages} passages")));
+    }
     cancel.check()?;
 
     let dims = input.facts.embedder.dims as usize;
-    let rows = encode_vectors(input, dims, cancel)?;
+    let rows = encode_vectors(input.vectors, dims, cancel)?;
     let prepared = prepare(input, &rows, dims);
     let state = {
         let mut state = StateBuilder::new();
@@ -62,7 +66,8 @@ pub fn write_pack(
     let database = text.run(progress, cancel)?;
     writer.section_from_file(SectionKind::Passages, database.path())?;
     drop(database);
-    let (index, section) = build_vectors(path, input, &rows, dims, progress, cancel)?;
+    let vectors = VectorBuild { rows: &rows, dims, index: input.index, held_out_queries: input.held_out_queries };
+    let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
     drop(rows);
     progress(BuildProgress { stage: BuildStage::Pack, done: 0, total: 1 });
     writer.section_from_bytes(SectionKind::Vectors, &section)?;
@@ -70,7 +75,7 @@ pub fn write_pack(
     drop(section);
     cancel.check()?;
 
-    let manifest = writer.finish(manifest(input, state, index))?;
+    let manifest = writer.finish(manifest(input.facts, input.documents, input.passages, state, index))?;
     progress(BuildProgress { stage: BuildStage::Pack, done: 1, total: 1 });
     let file_bytes = std::fs::metadata(path)
         .map_err(|source| Error::Io { path: path.into(), operation: "read the length of the pack", source })?
@@ -95,7 +100,7 @@ fn check_labels(what: &'static str, index: usize, labels: &[String]) -> Result<(
     }
 }
 
-fn check_documents(documents: &[NewDocument]) -> Result<()> {
+pub(crate) fn check_documents(documents: &[NewDocument]) -> Result<()> {
     let mut ids = HashSet::with_capacity(documents.len());
     for (index, document) in documents.iter().enumerate() {
         if document.id.is_empty() {
@@ -113,14 +118,10 @@ fn check_documents(documents: &[NewDocument]) -> Result<()> {
     Ok(())
 }
 
-fn check_passages(input: &BuildInput<'_>) -> Result<()> {
-    let (n_passages, n_vectors) = (input.passages.len(), input.vectors.len());
-    if n_passages != n_vectors {
-        return Err(invalid("vector", n_vectors, format!("{n_vectors} vectors for {n_passages} passages")));
-    }
+pub(crate) fn check_passages(documents: &[NewDocument], passages: &[NewPassage]) -> Result<()> {
     let mut last = 0;
-    for (index, passage) in input.passages.iter().enumerate() {
-        if passage.document >= input.documents.len() {
+    for (index, passage) in passages.iter().enumerate() {
+        if passage.document >= documents.len() {
             return Err(invalid("passage", index, "its document does not exist"));
         }
         if passage.document < last {
@@ -138,47 +139,56 @@ fn check_passages(input: &BuildInput<'_>) -> Result<()> {
     Ok(())
 }
 
-/// All vectors, scaled to length one and rounded to f16, in one block.
-fn encode_vectors(input: &BuildInput<'_>, dims: usize, cancel: &CancelToken) -> Result<Vec<u8>> {
-    let mut rows = Vec::with_capacity(input.vectors.len() * dims * 2);
-    for (index, vector) in input.vectors.iter().enumerate() {
+/// All vectors as they are stored, in one block.
+pub(crate) fn encode_vectors(vectors: &[Vec<f32>], dims: usize, cancel: &CancelToken) -> Result<Vec<u8>> {
+    let mut rows = Vec::with_capacity(vectors.len() * dims * 2);
+    for (index, vector) in vectors.iter().enumerate() {
         if index % 1024 == 0 {
             cancel.check()?;
         }
         if vector.len() != dims {
             return Err(invalid("vector", index, format!("{} dimensions, the embedder has {dims}", vector.len())));
         }
-        let unit = unit(vector).ok_or_else(|| invalid("vector", index, "zero, or a value that is not finite"))?;
-        encode_row(&unit, &mut rows);
+        let normal = normal(vector).ok_or_else(|| invalid("vector", index, "zero, or a value that is not finite"))?;
+        encode_row(&normal, &mut rows);
     }
     Ok(rows)
 }
 
 /// Ids, digests and label groups of all passages.
 fn prepare(input: &BuildInput<'_>, rows: &[u8], dims: usize) -> Vec<PreparedPassage> {
-    let mut occurrences: HashMap<PassageId, u32> = HashMap::with_capacity(input.passages.len());
-    let mut prepared = Vec::with_capacity(input.passages.len());
-    for (passage, row) in input.passages.iter().zip(rows.chunks_exact(dims * 2)) {
-        let document = &input.documents[passage.document];
+    let ids = passage_ids(input.documents, input.passages);
+    let passages = input.passages.iter().zip(ids).zip(rows.chunks_exact(dims * 2));
+    passages.map(|((passage, id), row)| prepare_one(&input.documents[passage.document], passage, id, row)).collect()
+}
+
+/// The id of each passage; equal passages of one document are counted in their order.
+pub(crate) fn passage_ids(documents: &[NewDocument], passages: &[NewPassage]) -> Vec<PassageId> {
+    let mut occurrences: HashMap<PassageId, u32> = HashMap::with_capacity(passages.len());
+    let mut ids = Vec::with_capacity(passages.len());
+    for passage in passages {
         let id = |occurrence| {
-            let article = passage.article.as_deref();
-            PassageId::derive(&document.id, &passage.title_path, article, &passage.text, occurrence)
+            let (document, article) = (&documents[passage.document].id, passage.article.as_deref());
+            PassageId::derive(document, &passage.title_path, article, &passage.text, occurrence)
         };
         let occurrence = occurrences.entry(id(0)).or_default();
-        let label_groups = label_groups(&[&document.labels, &passage.labels]);
-        let digest = PassageDigest::of(
-            &document.id,
-            &passage.title_path,
-            passage.article.as_deref(),
-            &passage.place,
-            &passage.text,
-            &label_groups,
-            row,
-        );
-        prepared.push(PreparedPassage { id: id(*occurrence), digest, label_groups });
+        ids.push(id(*occurrence));
         *occurrence += 1;
     }
-    prepared
+    ids
+}
+
+/// The digest and the label groups of a passage with this stored vector.
+pub(crate) fn prepare_one(
+    document: &NewDocument,
+    passage: &NewPassage,
+    id: PassageId,
+    vector: &[u8],
+) -> PreparedPassage {
+    let label_groups = label_groups(&[&document.labels, &passage.labels]);
+    let NewPassage { title_path, article, place, text, .. } = passage;
+    let digest = PassageDigest::of(&document.id, title_path, article.as_deref(), place, text, &label_groups, vector);
+    PreparedPassage { id, digest, label_groups }
 }
 
 /// One group of each list that is not empty, with labels sorted and each once.
@@ -193,7 +203,7 @@ pub(crate) fn label_groups(lists: &[&[String]]) -> Vec<Vec<String>> {
     groups
 }
 
-fn document_digest(document: &NewDocument) -> DocumentDigest {
+pub(crate) fn document_digest(document: &NewDocument) -> DocumentDigest {
     DocumentDigest::of(
         &document.id,
         &document.path,
@@ -207,15 +217,25 @@ fn document_digest(document: &NewDocument) -> DocumentDigest {
     )
 }
 
-fn manifest(input: &BuildInput<'_>, state: lorekit_pack::StateHash, index: IndexInfo) -> Manifest {
-    let facts = input.facts;
+/// The manifest of a pack that holds these documents and passages.
+pub(crate) fn manifest<'p>(
+    facts: &PackFacts,
+    documents: &[NewDocument],
+    passages: impl IntoIterator<Item = &'p NewPassage>,
+    state: lorekit_pack::StateHash,
+    index: IndexInfo,
+) -> Manifest {
     let mut languages = facts.languages.clone();
     if languages.is_empty() {
-        languages = input.documents.iter().map(|document| document.language.clone()).collect();
+        languages = documents.iter().map(|document| document.language.clone()).collect();
         languages.sort();
         languages.dedup();
     }
-    let tokens = |passage: &NewPassage| u64::from(passage.tokens);
+    let mut counts = Counts { documents: documents.len() as u64, ..Counts::default() };
+    for passage in passages {
+        counts.passages += 1;
+        counts.tokens += u64::from(passage.tokens);
+    }
     Manifest {
         format_version: lorekit_pack::FORMAT_VERSION,
         requires: Vec::new(),
@@ -227,11 +247,7 @@ fn manifest(input: &BuildInput<'_>, state: lorekit_pack::StateHash, index: Index
         title: facts.title.clone(),
         languages,
         licence: facts.licence.clone(),
-        counts: Counts {
-            documents: input.documents.len() as u64,
-            passages: input.passages.len() as u64,
-            tokens: input.passages.iter().map(tokens).sum(),
-        },
+        counts,
         skipped_documents: facts.skipped_documents,
         build_tool: facts.build_tool.clone(),
         embedder: facts.embedder.clone(),

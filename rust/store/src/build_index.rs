@@ -8,7 +8,7 @@ use lorekit_pack::{IndexInfo, IndexKind};
 use crate::build::exact_index;
 use crate::error::{Error, Result};
 use crate::matrix::{Matrix, unit};
-use crate::types::{BuildInput, BuildProgress, BuildStage, IndexChoice};
+use crate::types::{BuildProgress, BuildStage, IndexChoice};
 
 /// Below this many passages an exact scan takes about as long as the graph, and is exact.
 const EXACT_UP_TO: usize = 1_000;
@@ -20,16 +20,25 @@ const RECALL_SAMPLE: usize = 200;
 /// Parameters of a graph, from cheap to thorough: connectivity, expansion while adding, expansions while searching.
 const ATTEMPTS: [(usize, usize, &[usize]); 2] = [(16, 128, &[64, 128]), (32, 256, &[128, 256])];
 
+/// The vectors of a pack, and what index they shall have.
+pub(crate) struct VectorBuild<'a> {
+    /// Rows as stored, `dims` times two bytes each.
+    pub rows: &'a [u8],
+    pub dims: usize,
+    pub index: IndexChoice,
+    /// Real questions for measuring recall, if there are any.
+    pub held_out_queries: &'a [Vec<f32>],
+}
+
 /// Builds the section and says what it is.
 pub(crate) fn build_vectors(
     path: &Path,
-    input: &BuildInput<'_>,
-    rows: &[u8],
-    dims: usize,
+    input: &VectorBuild<'_>,
     progress: &mut dyn FnMut(BuildProgress),
     cancel: &CancelToken,
 ) -> Result<(IndexInfo, Vec<u8>)> {
-    let n_rows = input.passages.len();
+    let (rows, dims) = (input.rows, input.dims);
+    let n_rows = rows.len() / (dims * 2);
     let graph_wanted = match input.index {
         IndexChoice::Auto => n_rows > EXACT_UP_TO,
         IndexChoice::Exact => false,
@@ -39,7 +48,7 @@ pub(crate) fn build_vectors(
         return Ok((exact_index(), matrix_section(rows, n_rows, dims)));
     }
     let matrix = Matrix::of_rows(rows, dims);
-    let queries = recall_queries(input, &matrix, dims)?;
+    let queries = recall_queries(input, &matrix)?;
     let truth: Vec<Vec<f32>> = queries
         .iter()
         .map(|query| matrix.nearest(query, RECALL_K, 0..n_rows as u64).iter().map(|hit| hit.score).collect())
@@ -143,7 +152,8 @@ fn measure(
 
 /// Real questions where there are any; else passages, each moved away by noise of half its length, since a passage's
 /// own vector is the easiest query there is.
-fn recall_queries(input: &BuildInput<'_>, matrix: &Matrix<'_>, dims: usize) -> Result<Vec<Vec<f32>>> {
+fn recall_queries(input: &VectorBuild<'_>, matrix: &Matrix<'_>) -> Result<Vec<Vec<f32>>> {
+    let dims = input.dims;
     let invalid = |index, reason: &str| Error::InvalidInput { what: "query", index, reason: reason.into() };
     if !input.held_out_queries.is_empty() {
         let sample = input.held_out_queries.iter().take(RECALL_SAMPLE).enumerate();
@@ -155,7 +165,7 @@ fn recall_queries(input: &BuildInput<'_>, matrix: &Matrix<'_>, dims: usize) -> R
             })
             .collect();
     }
-    let n_rows = input.passages.len();
+    let n_rows = input.rows.len() / (dims * 2);
     let step = n_rows.div_ceil(RECALL_SAMPLE).max(1);
     let mut noise = Noise(0x6c6f_7265);
     Ok((0..n_rows)

@@ -10,7 +10,8 @@
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
-//! (the tables), `build`, `build_text`, `build_index`. To read: `segment`, `rows`, `row_table` (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the
+//! (the tables), `build`, `text_writer`, `build_text`,
+//! `build_index`, `delta`. To read: `segment`, `rows`, `row_table` (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the
 //! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`.
 
 #![deny(unsafe_code)]
@@ -20,6 +21,7 @@ mod bitmap;
 mod build;
 mod build_index;
 mod build_text;
+mod delta;
 mod error;
 mod graph;
 mod labels;
@@ -34,10 +36,15 @@ mod snapshot;
 mod sqlite;
 mod term_counts;
 mod terms;
+mod text_writer;
 mod types;
 mod vectors;
 
 pub use build::write_pack;
+pub use delta::{
+    ArticleChange, Change, DeltaInput, DeltaPlan, DocumentDiff, EmbeddingKey, Fate, Parent, PlannedPassage, diff,
+    embedded_title, plan_delta, write_delta,
+};
 pub use error::{Error, Result};
 pub use labels::{MAX_LABEL_BYTES, is_label};
 pub use segment::{OpenOptions, Segment, Stats};
@@ -50,5 +57,5 @@ pub use types::{
 
 pub use lorekit_pack::{
     Calibration, Counts, DocumentDigest, EmbedderInfo, IndexInfo, IndexKind, Manifest, Metric, PackKind, PassageDigest,
-    PassageId, Pooling, RetrievalInfo, Scalar, SplitterInfo, StateHash,
+    PassageId, Pooling, RetrievalInfo, Scalar, SplitterInfo, StateHash, Withdrawal, WithdrawalKind,
 };

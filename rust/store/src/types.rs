@@ -3,6 +3,7 @@
 use std::ops::Range;
 use std::path::PathBuf;
 
+use crate::build::label_groups;
 use lorekit_pack::{Calibration, EmbedderInfo, Manifest, PackKind, PassageId, RetrievalInfo, SplitterInfo, StateHash};
 
 /// A document on its way into a pack.
@@ -178,6 +179,23 @@ pub struct Document {
     pub source_hash: [u8; 32],
     /// Format of the source.
     pub format: String,
+}
+
+impl From<&NewDocument> for Document {
+    fn from(new: &NewDocument) -> Self {
+        Self {
+            id: new.id.clone(),
+            path: new.path.clone(),
+            title: new.title.clone(),
+            version: new.version.clone(),
+            language: new.language.clone(),
+            valid_from: new.valid_from.clone(),
+            valid_to: new.valid_to.clone(),
+            label_groups: label_groups(&[&new.labels]),
+            source_hash: new.source_hash,
+            format: new.format.clone(),
+        }
+    }
 }
 
 /// A passage as stored, with its document.
