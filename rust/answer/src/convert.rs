@@ -45,9 +45,11 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         | E::Index { path, .. }
         | E::ForeignMember { path, .. } => damaged(path, &reason),
         E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
-        E::QueryDimensions { .. } | E::QueryNotFinite | E::NoSuchPassage { .. } | E::InvalidInput { .. } | E::EmptyChain => {
-            Error::Internal { reason }
-        }
+        E::QueryDimensions { .. }
+        | E::QueryNotFinite
+        | E::NoSuchPassage { .. }
+        | E::InvalidInput { .. }
+        | E::EmptyChain => Error::Internal { reason },
         E::Cancelled => Error::Cancelled,
     }
 }
@@ -65,7 +67,35 @@ fn pack(error: lorekit_pack::Error) -> Error {
         | E::ManifestSyntax { path, .. }
         | E::ManifestValue { path, .. }
         | E::MissingSection { path, .. } => damaged(path, &reason),
-        E::InvalidInput { .. } | E::BadIdentifier { .. } => Error::Internal { reason },
+        E::Sealed { path, source } => match source {
+            lorekit_seal::Error::Io { source, .. } => Error::io(&path, &source),
+            lorekit_seal::Error::Cancelled => Error::Cancelled,
+            lorekit_seal::Error::WrongKey | lorekit_seal::Error::UnsupportedVersion { .. } => {
+                unsupported(path, &reason)
+            }
+            _ => damaged(path, &reason),
+        },
+        E::KeyNeeded { path } | E::NotMapped { path, .. } => unsupported(path, &reason),
+        // Who may not be believed is refused as a file that this app does not take.
+        E::Unsigned { path }
+        | E::SignatureArea { path, .. }
+        | E::UnsupportedSignatures { path, .. }
+        | E::BadSignature { path, .. }
+        | E::UnknownSigner { path, .. }
+        | E::KeyNotInSet { path, .. }
+        | E::KeySetUnknownRoot { path, .. }
+        | E::KeySetBadSignature { path, .. }
+        | E::KeySetOutdated { path, .. }
+        | E::KeySetExpired { path, .. }
+        | E::KeySetForOtherPack { path, .. }
+        | E::RollbackBadSignature { path, .. }
+        | E::RollbackUnknownSigner { path, .. }
+        | E::RollbackForOtherPack { path, .. }
+        | E::PackExpired { path, .. }
+        | E::KeyFile { path, .. } => unsupported(path, &reason),
+        E::NoRandomness | E::BadDate { .. } | E::InvalidInput { .. } | E::BadIdentifier { .. } => {
+            Error::Internal { reason }
+        }
     }
 }
 

@@ -21,6 +21,28 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
+    /// A sealed pack cannot be read or written: a wrong key, or damage.
+    #[error("{path}: {source}")]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with the sealed container.
+        source: lorekit_seal::Error,
+    },
+    /// The pack is sealed, and no key was given for it.
+    #[error("{path}: the pack is sealed, and no key was given for it")]
+    KeyNeeded {
+        /// The file.
+        path: PathBuf,
+    },
+    /// A section was asked for as mapped bytes, and the pack is sealed.
+    #[error("{path}: section {section} is sealed and cannot be mapped")]
+    NotMapped {
+        /// The file.
+        path: PathBuf,
+        /// The section.
+        section: &'static str,
+    },
     /// The file does not begin with the magic bytes of a pack.
     #[error("{path}: not a pack (the magic bytes are missing)")]
     NotAPack {
@@ -282,6 +304,11 @@ impl Error {
     pub(crate) fn io(path: &Path, operation: &'static str) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Io { path, operation, source }
+    }
+
+    pub(crate) fn sealed(path: &Path) -> impl FnOnce(lorekit_seal::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Sealed { path, source }
     }
 
     pub(crate) fn damaged(

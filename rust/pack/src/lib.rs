@@ -6,11 +6,15 @@
 //! [`Pack`] maps such a file read-only and checks header, section table, manifest and bounds before it hands out a byte;
 //! [`Pack::open_verified`] hashes every section as well.
 //!
+//! A pack may be sealed: [`Pack::open_with`] takes the keys, [`PackWriter`] writes such files, and the crate
+//! `lorekit-seal` holds the container.
+//!
 //! What the sections mean is not known here: there is no SQL, no index and no model in this crate.
 //! `docs/pack-format.md` describes the file byte by byte; page and code change together.
 //!
 //! Modules in reading order: `id` (what a passage is called, what a state is), `manifest`, `layout` (bytes of header,
-//! table and footer), `withdrawal`, `writer`, `map`, `reader`, `signing` (who vouches for a pack), `error`.
+//! table and footer), `withdrawal`, `writer`, `map`, `source` (plain or sealed), `reader`, `signing` (who vouches for a
+//! pack), `error`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -23,6 +27,7 @@ mod map;
 mod reader;
 mod scratch;
 pub mod signing;
+mod source;
 mod withdrawal;
 mod writer;
 
@@ -37,5 +42,8 @@ pub use manifest::{
 };
 pub use reader::{Pack, VerifyReport};
 pub use scratch::ScratchFile;
+pub use source::{PackOptions, SectionReader};
 pub use withdrawal::{Withdrawal, WithdrawalKind, decode_withdrawals, encode_withdrawals};
 pub use writer::PackWriter;
+
+pub use lorekit_seal::{ChunkCache, ReadAt, SealKey};

@@ -161,7 +161,7 @@ pub struct Calibration {
     pub sample: u32,
 }
 
-/// How the sections are encrypted. No build writes this in format version 1; the place is reserved.
+/// How the publisher encrypted the sections: each one's bytes are a sealed container.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sealing {
     /// Name of the chunked authenticated encryption.

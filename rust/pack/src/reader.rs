@@ -1,27 +1,38 @@
 //! Reading a pack: everything is checked against everything else before a section is handed out.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use memmap2::Mmap;
+use lorekit_seal::{ChunkCache, FileSource, ReadAt, SealedFile, Window};
 
 use crate::error::{Error, Result};
 use crate::id::ContentHash;
 use crate::layout::{
-    FOOTER_BYTES, HEADER_BYTES, Header, MAX_MANIFEST_BYTES, MAX_SECTIONS, PART_ALIGNMENT, SECTION_ALIGNMENT,
+    FOOTER_BYTES, HEADER_BYTES, Header, MAGIC, MAX_MANIFEST_BYTES, MAX_SECTIONS, PART_ALIGNMENT, SECTION_ALIGNMENT,
     SIGNATURE_AREA_BYTES, SectionKind, TABLE_ENTRY_BYTES, TableEntry, align_up, encode_footer,
 };
 use crate::manifest::Manifest;
 use crate::map::map_read_only;
+use crate::source::{Mapped, PackOptions, SectionReader, Source};
+use crate::writer::SEALING;
 
-/// A pack, mapped read-only, whose structure was checked.
+/// A pack whose structure was checked: mapped read-only, or decrypted as it is read.
 #[derive(Debug)]
 pub struct Pack {
     path: PathBuf,
-    map: Mmap,
+    source: Source,
+    /// The plain bytes from the manifest to the end of the file.
+    tail: Vec<u8>,
     manifest: Manifest,
     header: Header,
+    /// The content of publisher-sealed sections, by kind; empty without their key.
+    sealed_sections: Vec<(u32, SectionReader)>,
 }
+
+/// Bytes decrypted at a time while hashing.
+const VERIFY_BYTES: usize = 1 << 20;
 
 /// What [`Pack::verify`] went through.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,9 +53,20 @@ impl Pack {
     /// A variant of [`Error`] that names what is wrong; hostile bytes never panic and never make it allocate more than
     /// the limits on manifest and sections allow.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
+        Self::open_with(path, &PackOptions::default())
+    }
+
+    /// As [`open`](Self::open), with keys: a sealed file is decrypted as it is read, and nothing of it is mapped. All
+    /// checks are those of a plain pack. A plain file is opened as such whatever keys are given, see
+    /// [`is_sealed`](Self::is_sealed).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open); [`Error::KeyNeeded`] for a sealed file without a key, [`Error::Sealed`] for a wrong key
+    /// or damage.
+    pub fn open_with(path: impl AsRef<Path>, options: &PackOptions) -> Result<Self> {
         let path = path.as_ref();
         let (file, length) = open_file(path)?;
-        Self::open_file(path, &file, 0, length)
+        Self::open_file(path, file, 0, length, options)
     }
 
     /// Opens a pack that is a part of a larger file, such as an uncompressed entry of an APK.
@@ -52,10 +74,18 @@ impl Pack {
     /// # Errors
     /// As [`open`](Self::open); [`Error::Truncated`] if the range leaves the file.
     pub fn open_range(path: impl AsRef<Path>, offset: u64, length: u64) -> Result<Self> {
+        Self::open_range_with(path, offset, length, &PackOptions::default())
+    }
+
+    /// [`open_range`](Self::open_range) with keys.
+    ///
+    /// # Errors
+    /// As [`open_range`](Self::open_range) and [`open_with`](Self::open_with).
+    pub fn open_range_with(path: impl AsRef<Path>, offset: u64, length: u64, options: &PackOptions) -> Result<Self> {
         let path = path.as_ref();
         let (file, found) = open_file(path)?;
         match offset.checked_add(length) {
-            Some(end) if end <= found => Self::open_file(path, &file, offset, length),
+            Some(end) if end <= found => Self::open_file(path, file, offset, length, options),
             end => Err(truncated(path, "the range of the pack", end.unwrap_or(u64::MAX), found)),
         }
     }
@@ -70,18 +100,56 @@ impl Pack {
         Ok(pack)
     }
 
-    fn open_file(path: &Path, file: &File, offset: u64, length: u64) -> Result<Self> {
-        let smallest = SECTION_ALIGNMENT + SIGNATURE_AREA_BYTES + FOOTER_BYTES as u64;
-        let mappable = usize::try_from(length).ok().filter(|&n| n <= isize::MAX as usize);
-        let Some(mappable) = mappable else {
-            return Err(Error::damaged(path, "file", "a length this machine can map", length));
+    fn open_file(path: &Path, file: File, offset: u64, length: u64, options: &PackOptions) -> Result<Self> {
+        let cache = || options.cache.clone().unwrap_or_else(|| ChunkCache::new(ChunkCache::DEFAULT_BUDGET));
+        let failed = || Error::sealed(path);
+        let raw =
+            Arc::new(FileSource::new(file.try_clone().map_err(Error::io(path, "open a pack"))?).map_err(failed())?);
+        let mut head = vec![0; length.min(lorekit_seal::HEADER_BYTES as u64) as usize];
+        let window = Window::new(raw, offset, length).map_err(failed())?;
+        window.read_at(0, &mut head).map_err(failed())?;
+        let source = if !head.starts_with(&MAGIC) && lorekit_seal::is_sealed(&head) {
+            let key = options.key.as_ref().ok_or_else(|| Error::KeyNeeded { path: path.into() })?;
+            let sealed = SealedFile::open_source(Arc::new(window), key, &cache()).map_err(failed())?;
+            Source::Sealed(Arc::new(sealed))
+        } else {
+            let mappable = usize::try_from(length).ok().filter(|&n| n <= isize::MAX as usize);
+            let Some(mappable) = mappable else {
+                return Err(Error::damaged(path, "file", "a length this machine can map", length));
+            };
+            if mappable < HEADER_BYTES {
+                return Err(truncated(path, "header", HEADER_BYTES as u64, length));
+            }
+            let map = map_read_only(&file, offset, mappable).map_err(Error::io(path, "map the file"))?;
+            Source::Mapped(Mapped(Arc::new(map)))
         };
-        if mappable < HEADER_BYTES {
+        let mut pack = Self::open_source(path, source)?;
+        if let Some(sealing) = &pack.manifest.sealing {
+            if sealing.algorithm != SEALING {
+                let feature = format!("sealing {}", sealing.algorithm);
+                return Err(Error::UnsupportedFeature { path: path.into(), feature });
+            }
+            if let Some(key) = &options.content_key {
+                let cache = cache();
+                for entry in &pack.manifest.sections {
+                    let window = pack.stored(entry.offset, entry.length)?;
+                    let sealed = SealedFile::open_source(Arc::new(window), key, &cache).map_err(failed())?;
+                    pack.sealed_sections.push((entry.kind, SectionReader::new(Arc::new(sealed))));
+                }
+            }
+        }
+        Ok(pack)
+    }
+
+    fn open_source(path: &Path, source: Source) -> Result<Self> {
+        let length = source.len();
+        let smallest = SECTION_ALIGNMENT + SIGNATURE_AREA_BYTES + FOOTER_BYTES as u64;
+        if length < HEADER_BYTES as u64 {
             return Err(truncated(path, "header", HEADER_BYTES as u64, length));
         }
-        let map = map_read_only(file, offset, mappable).map_err(Error::io(path, "map the file"))?;
-        let head = map.first_chunk::<HEADER_BYTES>().expect("the length was checked");
-        let header = Header::decode(path, head)?;
+        let mut head = [0; HEADER_BYTES];
+        source.reader_ref().read_at(0, &mut head).map_err(Error::sealed(path))?;
+        let header = Header::decode(path, &head)?;
         if header.file_bytes > length {
             return Err(truncated(path, "file", header.file_bytes, length));
         }
@@ -91,22 +159,29 @@ impl Pack {
         if length < smallest {
             return Err(truncated(path, "file", smallest, length));
         }
-        let footer = encode_footer(head, length);
-        if map[mappable - FOOTER_BYTES..] != footer {
+        let footer = encode_footer(&head, length);
+        let mut found_footer = [0; FOOTER_BYTES];
+        let footer_offset = length - FOOTER_BYTES as u64;
+        source.reader_ref().read_at(footer_offset, &mut found_footer).map_err(Error::sealed(path))?;
+        if found_footer != footer {
             return Err(Error::damaged(path, "footer", "the header's length and checksum", "other bytes"));
         }
+        // The limits on manifest and sections bound the tail, whose parts follow one another without a gap.
         let manifest_bytes = check_parts(path, &header)?;
-        let manifest_range = slice(&map, header.manifest_offset, manifest_bytes)
+        let mut tail = vec![0; (length - header.manifest_offset) as usize];
+        source.reader_ref().read_at(header.manifest_offset, &mut tail).map_err(Error::sealed(path))?;
+        let manifest_range = slice(&tail, 0, manifest_bytes)
             .ok_or_else(|| truncated(path, "manifest", header.manifest_offset + manifest_bytes, length))?;
         let found = ContentHash::of(manifest_range);
         if found != header.manifest_hash {
             return Err(hash_mismatch(path, "manifest", header.manifest_hash, found));
         }
         let manifest = Manifest::decode(path, manifest_range)?;
-        let table = slice(&map, header.table_offset, u64::from(header.sections) * TABLE_ENTRY_BYTES as u64)
+        let table_bytes = u64::from(header.sections) * TABLE_ENTRY_BYTES as u64;
+        let table = slice(&tail, header.table_offset - header.manifest_offset, table_bytes)
             .ok_or_else(|| truncated(path, "section table", header.signature_offset, length))?;
         check_sections(path, &header, &manifest, table)?;
-        Ok(Self { path: path.to_path_buf(), map, manifest, header })
+        Ok(Self { path: path.to_path_buf(), source, tail, manifest, header, sealed_sections: Vec::new() })
     }
 
     /// Hashes each section and compares with the manifest. Costs one read of the file.
@@ -119,8 +194,7 @@ impl Pack {
         let mut bytes = 0;
         for entry in &self.manifest.sections {
             self.check_zeros(end, entry.offset)?;
-            let section = slice(&self.map, entry.offset, entry.length).unwrap_or_default();
-            let found = ContentHash::of(section);
+            let found = self.hash(entry.offset, entry.length)?;
             if found != entry.blake3 {
                 return Err(hash_mismatch(&self.path, &entry.name, entry.blake3, found));
             }
@@ -132,26 +206,100 @@ impl Pack {
         Ok(VerifyReport { sections: self.manifest.sections.len(), bytes, manifest: self.header.manifest_hash })
     }
 
+    fn hash(&self, offset: u64, length: u64) -> Result<ContentHash> {
+        if let Some(section) = self.source.slice(offset, length) {
+            return Ok(ContentHash::of(section));
+        }
+        let mut hasher = blake3::Hasher::new();
+        let mut buffer = vec![0; VERIFY_BYTES];
+        let mut at = offset;
+        while at < offset + length {
+            let part = (offset + length - at).min(buffer.len() as u64) as usize;
+            self.source.reader_ref().read_once(at, &mut buffer[..part]).map_err(Error::sealed(&self.path))?;
+            hasher.update(&buffer[..part]);
+            at += part as u64;
+        }
+        Ok(ContentHash(*hasher.finalize().as_bytes()))
+    }
+
     fn check_zeros(&self, start: u64, end: u64) -> Result<()> {
-        let gap = slice(&self.map, start, end.saturating_sub(start)).unwrap_or_default();
+        // Gaps are shorter than one alignment; the structure was checked.
+        let mut gap = vec![0; end.saturating_sub(start).min(SECTION_ALIGNMENT) as usize];
+        self.source.reader_ref().read_at(start, &mut gap).map_err(Error::sealed(&self.path))?;
         if gap.iter().any(|&byte| byte != 0) {
             return Err(Error::damaged(&self.path, "padding", "zeros", "other bytes"));
         }
         Ok(())
     }
 
-    /// The bytes of a section, if the pack has it; they live as long as the pack.
+    /// Whether the sections' bytes are encrypted in the file: the whole file, by LoreKit under the app's key, or each
+    /// section, by the publisher.
+    pub fn is_sealed(&self) -> bool {
+        matches!(self.source, Source::Sealed(_)) || self.manifest.sealing.is_some()
+    }
+
+    /// The bytes of a section, if the pack has it and it is mapped; they live as long as the pack. None as well for a
+    /// sealed pack, which nothing is mapped of: see [`section_reader`](Self::section_reader).
     pub fn section(&self, kind: SectionKind) -> Option<&[u8]> {
+        if self.manifest.sealing.is_some() {
+            return None;
+        }
         let entry = self.manifest.section(kind)?;
-        slice(&self.map, entry.offset, entry.length)
+        self.source.slice(entry.offset, entry.length)
     }
 
     /// The bytes of a section that the caller cannot do without.
     ///
     /// # Errors
-    /// [`Error::MissingSection`].
+    /// [`Error::MissingSection`]; [`Error::NotMapped`] for a section of a sealed pack.
     pub fn require(&self, kind: SectionKind) -> Result<&[u8]> {
-        self.section(kind).ok_or_else(|| Error::MissingSection { path: self.path.clone(), section: kind.name() })
+        self.section(kind).ok_or_else(|| match self.manifest.section(kind) {
+            Some(_) => Error::NotMapped { path: self.path.clone(), section: kind.name() },
+            None => self.missing(kind),
+        })
+    }
+
+    /// The plain bytes of a section, whether the pack is sealed or not.
+    ///
+    /// # Errors
+    /// [`Error::MissingSection`]; [`Error::KeyNeeded`] for a section that the publisher sealed, without its key.
+    pub fn section_reader(&self, kind: SectionKind) -> Result<SectionReader> {
+        let entry = self.manifest.section(kind).ok_or_else(|| self.missing(kind))?;
+        if self.manifest.sealing.is_some() {
+            let mut sealed = self.sealed_sections.iter();
+            let found = sealed.find(|(number, _)| *number == entry.kind);
+            return found.map(|(_, reader)| reader.clone()).ok_or_else(|| Error::KeyNeeded { path: self.path.clone() });
+        }
+        Ok(SectionReader::new(Arc::new(self.stored(entry.offset, entry.length)?)))
+    }
+
+    /// All plain bytes of a section: mapped, or decrypted into memory as a whole.
+    ///
+    /// # Errors
+    /// As [`section_reader`](Self::section_reader), and as reading it.
+    pub fn read_section(&self, kind: SectionKind) -> Result<Cow<'_, [u8]>> {
+        if let Some(bytes) = self.section(kind) {
+            return Ok(Cow::Borrowed(bytes));
+        }
+        let reader = self.section_reader(kind)?;
+        let length = usize::try_from(reader.len());
+        let length = length.map_err(|_| Error::damaged(&self.path, kind.name(), "a length that fits", reader.len()))?;
+        let mut bytes = vec![0; length];
+        reader.read_once(0, &mut bytes).map_err(Error::sealed(&self.path))?;
+        Ok(Cow::Owned(bytes))
+    }
+
+    /// The plain bytes of the whole pack, for copying it.
+    pub fn reader(&self) -> SectionReader {
+        SectionReader::new(self.source.reader())
+    }
+
+    fn stored(&self, offset: u64, length: u64) -> Result<Window> {
+        Window::new(self.source.reader(), offset, length).map_err(Error::sealed(&self.path))
+    }
+
+    fn missing(&self, kind: SectionKind) -> Error {
+        Error::MissingSection { path: self.path.clone(), section: kind.name() }
     }
 
     /// What the pack says about itself.
@@ -166,12 +314,12 @@ impl Pack {
 
     /// The manifest's bytes as stored: what a signature is over.
     pub fn manifest_bytes(&self) -> &[u8] {
-        slice(&self.map, self.header.manifest_offset, self.header.manifest_bytes).unwrap_or_default()
+        slice(&self.tail, 0, self.header.manifest_bytes).unwrap_or_default()
     }
 
     /// The signature area, 16 KiB; none when it is all zeros, that is, when the pack is unsigned.
     pub fn signature_area(&self) -> Option<&[u8]> {
-        slice(&self.map, self.header.signature_offset, SIGNATURE_AREA_BYTES)
+        slice(&self.tail, self.header.signature_offset - self.header.manifest_offset, SIGNATURE_AREA_BYTES)
             .filter(|area| area.iter().any(|&byte| byte != 0))
     }
 
@@ -185,7 +333,7 @@ impl Pack {
         &self.path
     }
 
-    /// The file's length.
+    /// The pack's length; the file's, unless it is sealed, which adds some.
     pub fn file_bytes(&self) -> u64 {
         self.header.file_bytes
     }

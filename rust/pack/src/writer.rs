@@ -1,8 +1,10 @@
 //! Writing a pack: sections in a row, hashed on the way, and one rename at the end.
 
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+
+use lorekit_seal::{CHUNK_BYTES, SealKey, SealWriter};
 
 use crate::error::{Error, Result};
 use crate::id::ContentHash;
@@ -10,7 +12,7 @@ use crate::layout::{
     FOOTER_BYTES, FORMAT_VERSION, HEADER_BYTES, Header, MAX_MANIFEST_BYTES, MAX_SECTIONS, PART_ALIGNMENT,
     SECTION_ALIGNMENT, SIGNATURE_AREA_BYTES, SectionKind, TABLE_ENTRY_BYTES, TableEntry, align_up, encode_footer,
 };
-use crate::manifest::{Manifest, SectionEntry};
+use crate::manifest::{Manifest, Sealing, SectionEntry};
 use crate::scratch::ScratchFile;
 
 /// Builds one pack in a hidden file beside its target and renames it into place when it is whole and durable.
@@ -20,9 +22,29 @@ use crate::scratch::ScratchFile;
 pub struct PackWriter {
     target: PathBuf,
     scratch: ScratchFile,
-    file: File,
+    sink: Sink,
+    content_key: Option<SealKey>,
     position: u64,
     sections: Vec<SectionEntry>,
+}
+
+/// Name of the sealed container in a manifest's `sealing`.
+pub(crate) const SEALING: &str = "lorekit-seal-1";
+
+/// Where the plain bytes of the pack go.
+#[derive(Debug)]
+enum Sink {
+    Plain(File),
+    Sealed(Box<SealWriter<File>>),
+}
+
+impl Sink {
+    fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Plain(file) => file.write_all(bytes),
+            Self::Sealed(writer) => writer.write_all(bytes),
+        }
+    }
 }
 
 const COPY_BYTES: usize = 1 << 20;
@@ -35,7 +57,36 @@ impl PackWriter {
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let target = path.as_ref().to_path_buf();
         let (scratch, file) = ScratchFile::beside(&target)?;
-        let mut writer = Self { target, scratch, file, position: 0, sections: Vec::new() };
+        Self::start(target, scratch, Sink::Plain(file))
+    }
+
+    /// As [`create`](Self::create), sealed as a whole under the app's key: none of the pack's bytes are on the disk in
+    /// clear at any time. Sections that are given as files are the caller's to protect.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create); [`Error::Sealed`] if the system gives no random bytes.
+    pub fn create_sealed(path: impl AsRef<Path>, key: &SealKey) -> Result<Self> {
+        let target = path.as_ref().to_path_buf();
+        let (scratch, file) = ScratchFile::beside(&target)?;
+        let writer = SealWriter::new(file, key).map_err(Error::sealed(&target))?;
+        Self::start(target, scratch, Sink::Sealed(Box::new(writer)))
+    }
+
+    /// Seals each section from here on under the publisher's content key, which the app hands to the reader; manifest,
+    /// hashes and signature stay readable. Sealed bytes differ from build to build, and so does the manifest's hash.
+    ///
+    /// # Errors
+    /// [`Error::InvalidInput`] after the first section.
+    pub fn seal_sections(&mut self, content_key: &SealKey) -> Result<()> {
+        if !self.sections.is_empty() {
+            return Err(self.invalid("all sections are sealed, or none".into()));
+        }
+        self.content_key = Some(content_key.clone());
+        Ok(())
+    }
+
+    fn start(target: PathBuf, scratch: ScratchFile, sink: Sink) -> Result<Self> {
+        let mut writer = Self { target, scratch, sink, content_key: None, position: 0, sections: Vec::new() };
         writer.pad(SECTION_ALIGNMENT)?;
         writer.zeros(SECTION_ALIGNMENT - writer.position)?;
         Ok(writer)
@@ -63,6 +114,19 @@ impl PackWriter {
     /// # Errors
     /// As [`section_from_bytes`](Self::section_from_bytes).
     pub fn section_from_reader(&mut self, kind: SectionKind, mut reader: impl Read) -> Result<()> {
+        let Some(key) = self.content_key.clone() else {
+            return self.stored_section(kind, reader);
+        };
+        let (_scratch, file) = ScratchFile::beside(&self.target)?;
+        let failed = || Error::sealed(&self.target);
+        let mut writer = SealWriter::new(file, &key).map_err(failed())?;
+        io::copy(&mut reader, &mut writer).map_err(Error::io(&self.target, "seal a section"))?;
+        let mut file = writer.finish().map_err(failed())?;
+        file.seek(SeekFrom::Start(0)).map_err(Error::io(&self.target, "read a section"))?;
+        self.stored_section(kind, file)
+    }
+
+    fn stored_section(&mut self, kind: SectionKind, mut reader: impl Read) -> Result<()> {
         let number = kind.number();
         if self.sections.iter().any(|entry| entry.kind == number) {
             return Err(self.invalid(format!("section {kind} is given twice")));
@@ -95,7 +159,7 @@ impl PackWriter {
 
     /// Completes the pack: manifest, table, signature area (zeros: unsigned) and footer, then sync and rename.
     ///
-    /// `manifest.format_version` and `manifest.sections` are set here. Returns the manifest as written.
+    /// `manifest.format_version`, `manifest.sections` and `manifest.sealing` are set here. Returns the manifest as written.
     ///
     /// # Errors
     /// [`Error::ManifestValue`] or [`Error::InvalidInput`] for a manifest a reader would refuse, else [`Error::Io`];
@@ -103,6 +167,11 @@ impl PackWriter {
     pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest> {
         manifest.format_version = FORMAT_VERSION;
         manifest.sections = std::mem::take(&mut self.sections);
+        manifest.sealing = self.content_key.as_ref().map(|key| Sealing {
+            algorithm: SEALING.into(),
+            key_id: key.id().to_string(),
+            chunk_bytes: CHUNK_BYTES,
+        });
         manifest.check(&self.target)?;
         let manifest_json = manifest.encode();
         if !Manifest::fits(&manifest_json) {
@@ -133,10 +202,20 @@ impl PackWriter {
         }
         .encode();
         self.write(&encode_footer(&header, file_bytes))?;
-        self.file.seek(SeekFrom::Start(0)).map_err(Error::io(&self.target, "write the header"))?;
-        self.write(&header)?;
-        self.file.sync_all().map_err(Error::io(&self.target, "make a pack durable"))?;
-        let Self { target, scratch, file, .. } = self;
+        let Self { target, scratch, sink, .. } = self;
+        let file = match sink {
+            Sink::Plain(mut file) => {
+                let failed = || Error::io(&target, "write the header");
+                file.seek(SeekFrom::Start(0)).map_err(failed())?;
+                file.write_all(&header).map_err(failed())?;
+                file
+            }
+            Sink::Sealed(mut writer) => {
+                writer.patch(0, &header).map_err(Error::sealed(&target))?;
+                writer.finish().map_err(Error::sealed(&target))?
+            }
+        };
+        file.sync_all().map_err(Error::io(&target, "make a pack durable"))?;
         drop(file);
         scratch.persist(&target)?;
         Ok(manifest)
@@ -147,7 +226,7 @@ impl PackWriter {
     }
 
     fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.file.write_all(bytes).map_err(Error::io(&self.target, "write a pack"))?;
+        self.sink.write_all(bytes).map_err(Error::io(&self.target, "write a pack"))?;
         self.position += bytes.len() as u64;
         Ok(())
     }

@@ -11,15 +11,19 @@ use serde_json::Value;
 const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("lorekit-cancel", &[]),
     ("lorekit-kernels", &[]),
-    ("lorekit-pack", &[]),
+    ("lorekit-seal", &["lorekit-cancel"]),
+    ("lorekit-pack", &["lorekit-seal"]),
     ("lorekit-ingest", &["lorekit-cancel"]),
     ("lorekit-eval", &[]),
     ("lorekit-redact", &["lorekit-cancel"]),
     ("lorekit-testkit", &[]),
-    ("lorekit-store", &["lorekit-cancel", "lorekit-pack"]),
+    ("lorekit-store", &["lorekit-cancel", "lorekit-pack", "lorekit-seal"]),
     ("lorekit-model", &["lorekit-cancel", "lorekit-kernels"]),
     ("lorekit-retrieval", &["lorekit-cancel", "lorekit-store", "lorekit-model"]),
-    ("lorekit-answer", &["lorekit-cancel", "lorekit-retrieval", "lorekit-store", "lorekit-model", "lorekit-pack"]),
+    (
+        "lorekit-answer",
+        &["lorekit-cancel", "lorekit-retrieval", "lorekit-store", "lorekit-model", "lorekit-pack", "lorekit-seal"],
+    ),
     (
         "lorekit-cli",
         &[
@@ -44,6 +48,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
 /// The only crates that may name a heavy dependency.
 const HOMES: &[(&str, &[&str])] = &[
     ("rusqlite", &["lorekit-store"]),
+    ("chacha20poly1305", &["lorekit-seal"]),
     ("usearch", &["lorekit-store"]),
     ("html5gum", &["lorekit-ingest"]),
     ("candle-core", &["lorekit-model"]),
