@@ -21,14 +21,19 @@ let linked: [LinkerSetting] = apple ? [.linkedLibrary("c++")] : [.linkedLibrary(
 // An import shows in the API only where it says `public`; the generated module must not show at all.
 let settings: [SwiftSetting] = [.enableUpcomingFeature("InternalImportsByDefault")]
 
+// Linux has no Foundation Models framework: there the adapter is compiled against declarations of the tests.
+let declared: [Target] = apple ? [] : [.target(name: "FoundationModels", path: "Tests/DeclaredFoundationModels", exclude: ["README.md"])]
+let declaredSettings: [SwiftSetting] = apple ? [] : [.define("LOREKIT_DECLARED_FOUNDATION_MODELS")]
+
 let package = Package(
     name: "LoreKit",
     platforms: [.iOS(.v16), .macOS(.v13)],
     products: [
         .library(name: "LoreKit", targets: ["LoreKit"]),
+        .library(name: "LoreKitFoundationModels", targets: ["LoreKitFoundationModels"]),
         .library(name: "LoreKitSampleSupport", targets: ["LoreKitSampleSupport"]),
     ],
-    targets: [
+    targets: declared + [
         ffi,
         .target(name: "LoreKitBindings", dependencies: ["LoreKitFFI"], linkerSettings: linked),
         .target(
@@ -37,8 +42,18 @@ let package = Package(
             resources: [.copy("Resources/PrivacyInfo.xcprivacy")],
             swiftSettings: settings
         ),
+        .target(
+            name: "LoreKitFoundationModels",
+            dependencies: ["LoreKit"] + declared.map { .byName(name: $0.name) },
+            swiftSettings: settings + declaredSettings
+        ),
         .target(name: "LoreKitSampleSupport", dependencies: ["LoreKit"], swiftSettings: settings),
         .testTarget(name: "LoreKitTests", dependencies: ["LoreKit"]),
+        .testTarget(
+            name: "LoreKitFoundationModelsTests",
+            dependencies: ["LoreKitFoundationModels"],
+            swiftSettings: declaredSettings
+        ),
         .testTarget(name: "LoreKitSampleSupportTests", dependencies: ["LoreKitSampleSupport"]),
     ],
     swiftLanguageModes: [.v6]

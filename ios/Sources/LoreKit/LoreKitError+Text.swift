@@ -21,7 +21,7 @@ extension LoreKitError: LocalizedError {
 }
 
 /// The languages that errors are told in.
-enum TextLanguage: CaseIterable {
+package enum TextLanguage: CaseIterable {
     case english
     case simplifiedChinese
 
@@ -35,7 +35,7 @@ enum TextLanguage: CaseIterable {
     }
 
     /// The language the app shows; the person's own where the app has no translations at all.
-    static var current: TextLanguage {
+    package static var current: TextLanguage {
         let app = Bundle.main
         return TextLanguage(preferring: app.localizations.isEmpty ? Locale.preferredLanguages : app.preferredLocalizations)
     }

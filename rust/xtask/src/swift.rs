@@ -20,8 +20,11 @@ const GENERATED: [(&str, &[&str]); 3] = [
     ),
 ];
 /// Where the READMEs' samples stand as code that is compiled and run.
-const SAMPLES: &str = "ios/Tests/LoreKitTests/ReadmeSamples.swift";
+const SAMPLES: [&str; 2] =
+    ["ios/Tests/LoreKitTests/ReadmeSamples.swift", "ios/Tests/LoreKitFoundationModelsTests/ReadmeSamples.swift"];
 const READMES: [&str; 2] = ["README.md", "ios/README.md"];
+/// Modules with a documentation catalogue.
+const DOCUMENTED: [&str; 2] = ["LoreKit", "LoreKitFoundationModels"];
 const SCREEN: &str = "examples/ios-chat/Sources";
 /// What the console example is asked of the sample handbook, and by which models: small, so that it takes seconds.
 const MODELS: (&str, &str) = ("smollm2-135m-instruct", "minilm-l6-v2");
@@ -50,7 +53,9 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     let test = ["test", "--skip-build", "--disable-xctest", "--scratch-path", "/build/ios"];
     swift.step("running the tests", "ios", &test)?;
     swift.apple_manifest()?;
-    swift.documentation()?;
+    for module in DOCUMENTED {
+        swift.documentation(module)?;
+    }
     swift.chat_screen()?;
     let example = "examples/swift-console";
     swift.step("building the console example", example, &["build", "--scratch-path", "/build/console"])?;
@@ -109,10 +114,10 @@ fn tidy(text: &str) -> String {
     format!("{}\n", lines.join("\n").trim_end())
 }
 
-/// Every Swift sample of the READMEs stands, line for line, in a file that is compiled and run.
+/// Every Swift sample of the READMEs stands, line for line, in one of the files that are compiled and run.
 fn samples() -> Result<(), String> {
-    let code = read(&root().join(SAMPLES))?;
-    let code: Vec<&str> = code.lines().map(str::trim).collect();
+    let code = SAMPLES.map(|file| read(&root().join(file))).into_iter().collect::<Result<Vec<_>, _>>()?;
+    let code: Vec<Vec<&str>> = code.iter().map(|file| file.lines().map(str::trim).collect()).collect();
     for readme in READMES {
         let blocks = fenced(&read(&root().join(readme))?, "swift");
         if blocks.is_empty() {
@@ -121,8 +126,9 @@ fn samples() -> Result<(), String> {
         for block in blocks {
             let lines: Vec<&str> = block.lines().map(str::trim).filter(|line| !line.starts_with("import ")).collect();
             let start = lines.iter().position(|line| !line.is_empty()).unwrap_or(0);
-            if !code.windows(lines.len() - start).any(|window| window == &lines[start..]) {
-                return Err(format!("a Swift sample of {readme} is not in {SAMPLES}:\n{block}"));
+            let stands = |file: &Vec<&str>| file.windows(lines.len() - start).any(|window| window == &lines[start..]);
+            if !code.iter().any(stands) {
+                return Err(format!("a Swift sample of {readme} is not in {}:\n{block}", SAMPLES.join(" or ")));
             }
         }
     }
@@ -219,21 +225,23 @@ impl Swift {
         }
     }
 
-    /// The documentation catalogue converts without a warning: every symbol it links to is there.
-    fn documentation(&self) -> Result<(), String> {
-        eprintln!("\n== converting the documentation");
-        let symbols = self.work.join("files/symbols");
+    /// A module's documentation catalogue converts without a warning: every symbol it links to is there.
+    fn documentation(&self, module: &str) -> Result<(), String> {
+        eprintln!("\n== converting the documentation of {module}");
+        let symbols = self.work.join("files/symbols").join(module);
         fs::create_dir_all(&symbols).map_err(|error| format!("{}: {error}", symbols.display()))?;
         let mut extract = self.inside("ios", &[], "swift-symbolgraph-extract");
-        extract.args(["-module-name", "LoreKit", "-minimum-access-level", "public", "-output-dir", "/files/symbols"]);
+        let inside = format!("/files/symbols/{module}");
+        extract.args(["-module-name", module, "-minimum-access-level", "public", "-output-dir", &inside]);
         extract.args(["-I", "/build/ios/debug/Modules", "-I", "/lorekit/ios/Sources/LoreKitFFI"]);
         let vendor = if cfg!(target_arch = "x86_64") { "pc" } else { "unknown" };
         extract.args(["-target", &format!("{}-{vendor}-linux-gnu", std::env::consts::ARCH)]);
         printed(extract)?;
         let mut convert = self.inside("ios", &[], "docc");
-        convert.args(["convert", "Sources/LoreKit/LoreKit.docc", "--additional-symbol-graph-dir", "/files/symbols"]);
-        convert.args(["--fallback-display-name", "LoreKit", "--fallback-bundle-identifier", "dev.lorekit.LoreKit"]);
-        convert.args(["--output-path", "/tmp/LoreKit.doccarchive", "--warnings-as-errors"]);
+        convert.args(["convert", &format!("Sources/{module}/{module}.docc"), "--additional-symbol-graph-dir", &inside]);
+        let identifier = format!("dev.lorekit.{module}");
+        convert.args(["--fallback-display-name", module, "--fallback-bundle-identifier", &identifier]);
+        convert.args(["--output-path", "/tmp/module.doccarchive", "--warnings-as-errors"]);
         printed(convert).map(drop)
     }
 
