@@ -17,9 +17,11 @@ mod chat;
 mod error;
 mod eval;
 mod inspect;
+mod keys;
 mod resolve;
 mod search;
 mod show;
+mod sign;
 mod ui;
 mod verify;
 
@@ -45,8 +47,14 @@ enum Command {
     Build(build::BuildArgs),
     /// Show everything a pack says of itself.
     Inspect(inspect::InspectArgs),
-    /// Check every byte of a pack against its hashes, and its index and database for damage.
+    /// Check every byte of a pack against its hashes, its index and database for damage, and who signed it.
     Verify(verify::VerifyArgs),
+    /// Make a key pair that signs packs or key sets.
+    Keygen(keys::KeygenArgs),
+    /// Say with a root key which keys may sign packs.
+    Keyset(keys::KeysetArgs),
+    /// Sign packs.
+    Sign(sign::SignArgs),
     /// Find the passages for a question.
     Search(search::SearchArgs),
     /// Answer one question, with citations.
@@ -72,6 +80,9 @@ pub fn run() -> ExitCode {
         Command::Build(args) => build::run(&args, &cancel),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
+        Command::Keygen(args) => keys::keygen(&args),
+        Command::Keyset(args) => keys::keyset(&args),
+        Command::Sign(args) => sign::run(&args),
         Command::Search(args) => search::run(&args, &cancel),
         Command::Ask(args) => ask::run(&args, &cancel),
         Command::Chat(args) => chat::run(&args, &cancel),
