@@ -11,12 +11,16 @@ use lorekit_ingest::{
 };
 use lorekit_model::embed::{self, Embedder, EmbedderOptions, Passage as EmbeddingInput};
 use lorekit_pack::{EmbedderInfo, Metric, PackKind, Pooling, RetrievalInfo, Scalar, SplitterInfo};
-use lorekit_store::{BuildInput, BuildReport, BuildStage, IndexChoice, NewDocument, NewPassage, PackFacts, write_pack};
+use lorekit_store::{
+    BuildInput, BuildProgress, BuildReport, BuildStage, EmbeddingKey, IndexChoice, NewDocument, NewPassage, PackFacts,
+    embedded_title, write_pack,
+};
 use serde_json::json;
 
 use crate::build_journal::Journal;
 use crate::error::{CliError, Result};
 use crate::resolve::{self, DEFAULT_EMBEDDER};
+use crate::reuse;
 use crate::ui::Progress;
 
 /// Passages embedded between two writes of the journal.
@@ -60,6 +64,10 @@ pub struct BuildArgs {
     /// Cosine below which nothing counts as found; the embedder's usual floor unless given.
     #[arg(long)]
     floor: Option<f64>,
+    /// A pack to copy vectors from, where a passage's whole embedding input (titles and text) is the same; the embedder
+    /// must be the same. May be repeated.
+    #[arg(long, value_name = "PACK")]
+    reuse: Vec<PathBuf>,
     /// Vector index: by measurement, an exact scan, or a graph.
     #[arg(long, value_enum, default_value_t = Index::Auto)]
     index: Index,
@@ -74,11 +82,25 @@ pub struct BuildArgs {
     json: bool,
 }
 
+/// Which vector index to build.
 #[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Index {
+pub(crate) enum Index {
+    /// By size and measured recall.
     Auto,
+    /// A scan.
     Exact,
+    /// A graph.
     Graph,
+}
+
+impl From<Index> for IndexChoice {
+    fn from(index: Index) -> Self {
+        match index {
+            Index::Auto => Self::Auto,
+            Index::Exact => Self::Exact,
+            Index::Graph => Self::Graph,
+        }
+    }
 }
 
 pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
@@ -101,14 +123,11 @@ pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
     let (documents, passages) = cut(&args.dir, &reading.documents, &split_options, &embedder, cancel)?;
     eprintln!("{} documents, {} passages", documents.len(), passages.len());
     let embed_from = Instant::now();
-    let (vectors, embedded) = embed(&args.output, &documents, &passages, &embedder, cancel)?;
+    let known = reuse::vectors(&args.reuse, &embedder_info(&embedder))?;
+    let (vectors, embedded) = embed(&args.output, &documents, &passages, &embedder, known, cancel)?;
     let embed_seconds = embed_from.elapsed().as_secs_f64();
     let facts = facts(args, &reading, &split_options, &embedder, &documents);
-    let index = match args.index {
-        Index::Auto => IndexChoice::Auto,
-        Index::Exact => IndexChoice::Exact,
-        Index::Graph => IndexChoice::Graph,
-    };
+    let index = args.index.into();
     let input = BuildInput {
         documents: &documents,
         passages: &passages,
@@ -124,14 +143,14 @@ pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
     Ok(())
 }
 
-fn read(dir: &Path, cancel: &CancelToken) -> Result<Reading> {
+pub(crate) fn read(dir: &Path, cancel: &CancelToken) -> Result<Reading> {
     let options = ReadOptions { cancel: cancel.clone(), ..ReadOptions::default() };
     eprintln!("reading {}", dir.display());
     Ok(read_folder(dir, &options, &mut |_| {})?)
 }
 
 /// Splits every document; tokens are those of the embedder, whose window must hold a passage.
-fn cut(
+pub(crate) fn cut(
     dir: &Path,
     documents: &[Document],
     options: &SplitOptions,
@@ -189,35 +208,37 @@ fn passage(document: usize, draft: PassageDraft) -> NewPassage {
     }
 }
 
-struct Vectors {
-    vectors: Vec<Vec<f32>>,
-    journal: Journal,
+/// Vectors of a build, and the journal to remove when the pack stands.
+pub(crate) struct Vectors {
+    pub(crate) vectors: Vec<Vec<f32>>,
+    pub(crate) journal: Journal,
 }
 
-/// Embeds every passage that the journal of an interrupted build does not hold yet.
+/// Embeds every passage whose vector is neither known nor in the journal of an interrupted build.
 /// Returns the vectors in order, and how many were computed now.
-fn embed(
+pub(crate) fn embed(
     output: &Path,
     documents: &[NewDocument],
     passages: &[NewPassage],
     embedder: &Embedder,
+    known: HashMap<EmbeddingKey, Vec<f32>>,
     cancel: &CancelToken,
 ) -> Result<(Vectors, usize)> {
     let mut journal = Journal::open(output, &embedder.fingerprint().to_string(), embedder.dims())?;
-    let titles: Vec<String> = passages.iter().map(|p| embedded_title(&documents[p.document], p)).collect();
-    let keys: Vec<[u8; 32]> = passages
-        .iter()
-        .zip(&titles)
-        .map(|(passage, title)| {
-            let mut hasher = blake3::Hasher::new();
-            hasher.update(&(title.len() as u64).to_le_bytes()).update(title.as_bytes()).update(passage.text.as_bytes());
-            *hasher.finalize().as_bytes()
-        })
-        .collect();
+    let titles: Vec<String> =
+        passages.iter().map(|p| embedded_title(&documents[p.document].title, &p.title_path)).collect();
+    let keys: Vec<EmbeddingKey> =
+        passages.iter().zip(&titles).map(|(passage, title)| EmbeddingKey::of(title, &passage.text)).collect();
+    let vector = |journal: &Journal, key: &EmbeddingKey| known.get(key).or_else(|| journal.get(&key.0)).cloned();
     // Longest first: equal lengths share a batch, and the estimate of the time left errs on the safe side.
-    let mut missing: Vec<usize> = (0..passages.len()).filter(|&n| journal.get(&keys[n]).is_none()).collect();
+    let mut missing: Vec<usize> = (0..passages.len()).filter(|&n| !known.contains_key(&keys[n])).collect();
+    let reused = passages.len() - missing.len();
+    if reused > 0 {
+        eprintln!("{reused} passages have the vectors of another pack");
+    }
+    missing.retain(|&n| journal.get(&keys[n].0).is_none());
     missing.sort_by_key(|&n| std::cmp::Reverse(passages[n].tokens));
-    let resumed = passages.len() - missing.len();
+    let resumed = passages.len() - reused - missing.len();
     if resumed > 0 {
         eprintln!("{resumed} passages were embedded before the build was interrupted");
     }
@@ -229,7 +250,7 @@ fn embed(
             .collect();
         let vectors = embedder.embed_passages(&inputs, &mut |_| {}, cancel)?;
         for (&n, vector) in chunk.iter().zip(&vectors) {
-            journal.put(&keys[n], vector)?;
+            journal.put(&keys[n].0, vector)?;
         }
         progress.set((slice * EMBED_SLICE + chunk.len()) as u64);
     }
@@ -238,17 +259,10 @@ fn embed(
         .iter()
         .map(|key| {
             let missing = || CliError::Usage("a passage has no embedding: this is a defect of lore build".into());
-            journal.get(key).cloned().ok_or_else(missing)
+            vector(&journal, key).ok_or_else(missing)
         })
         .collect::<Result<Vec<_>>>()?;
     Ok((Vectors { vectors, journal }, missing.len()))
-}
-
-/// The title an embedder reads beside a passage: the document's and the innermost headings'.
-pub(crate) fn embedded_title(document: &NewDocument, passage: &NewPassage) -> String {
-    let mut parts = vec![document.title.as_str()];
-    parts.extend(passage.title_path.iter().map(String::as_str).filter(|part| *part != document.title));
-    parts.join(" ")
 }
 
 fn facts(
@@ -272,22 +286,7 @@ fn facts(
         title: args.title.clone().unwrap_or(stem),
         languages,
         licence: args.licence.clone(),
-        embedder: EmbedderInfo {
-            weights: fingerprint.weights.clone(),
-            architecture: fingerprint.architecture.clone(),
-            dims: fingerprint.dims as u32,
-            pooling: match fingerprint.pooling {
-                embed::Pooling::Mean => Pooling::Mean,
-                embed::Pooling::Cls => Pooling::Cls,
-                embed::Pooling::Last => Pooling::Last,
-            },
-            normalized: fingerprint.normalized,
-            query_prefix: fingerprint.query_prefix.clone(),
-            document_prefix: fingerprint.document_prefix.clone(),
-            max_tokens: fingerprint.max_tokens as u32,
-            metric: Metric::Cosine,
-            scalar: Scalar::F16,
-        },
+        embedder: embedder_info(embedder),
         splitter: SplitterInfo {
             max_tokens: split_options.max_tokens as u32,
             overlap_tokens: split_options.overlap_tokens as u32,
@@ -305,6 +304,27 @@ fn facts(
     }
 }
 
+/// What the manifest says of an embedder.
+pub(crate) fn embedder_info(embedder: &Embedder) -> EmbedderInfo {
+    let fingerprint = embedder.fingerprint();
+    EmbedderInfo {
+        weights: fingerprint.weights.clone(),
+        architecture: fingerprint.architecture.clone(),
+        dims: fingerprint.dims as u32,
+        pooling: match fingerprint.pooling {
+            embed::Pooling::Mean => Pooling::Mean,
+            embed::Pooling::Cls => Pooling::Cls,
+            embed::Pooling::Last => Pooling::Last,
+        },
+        normalized: fingerprint.normalized,
+        query_prefix: fingerprint.query_prefix.clone(),
+        document_prefix: fingerprint.document_prefix.clone(),
+        max_tokens: fingerprint.max_tokens as u32,
+        metric: Metric::Cosine,
+        scalar: Scalar::F16,
+    }
+}
+
 /// The floor of an embedder when the publisher gives none.
 ///
 /// EmbeddingGemma, on the 208 answerable and 41 unanswerable development questions over Chinese financial law: 0.45
@@ -318,35 +338,35 @@ fn usual_floor(architecture: &str) -> Option<f64> {
 }
 
 fn write(output: &Path, input: BuildInput<'_>, cancel: &CancelToken) -> Result<BuildReport> {
+    Ok(with_bars(|progress| write_pack(output, &input, progress, cancel))?)
+}
+
+/// Shows each stage of a build as a bar.
+pub(crate) fn with_bars<T>(write: impl FnOnce(&mut dyn FnMut(BuildProgress)) -> T) -> T {
     let mut bar: Option<(BuildStage, Progress)> = None;
-    let report = write_pack(
-        output,
-        &input,
-        &mut |progress| {
-            let what = match progress.stage {
-                BuildStage::Text => "writing passages",
-                BuildStage::Index => "indexing vectors",
-                BuildStage::Recall => "measuring recall",
-                BuildStage::Pack => "writing the pack",
-            };
-            if bar.as_ref().is_none_or(|(stage, _)| *stage != progress.stage)
-                && let Some((_, done)) = bar.replace((progress.stage, Progress::new(what, progress.total)))
-            {
-                done.finish();
-            }
-            if let Some((_, bar)) = &mut bar {
-                bar.set(progress.done);
-            }
-        },
-        cancel,
-    );
+    let written = write(&mut |progress: BuildProgress| {
+        let what = match progress.stage {
+            BuildStage::Text => "writing passages",
+            BuildStage::Index => "indexing vectors",
+            BuildStage::Recall => "measuring recall",
+            BuildStage::Pack => "writing the pack",
+        };
+        if bar.as_ref().is_none_or(|(stage, _)| *stage != progress.stage)
+            && let Some((_, done)) = bar.replace((progress.stage, Progress::new(what, progress.total)))
+        {
+            done.finish();
+        }
+        if let Some((_, bar)) = &mut bar {
+            bar.set(progress.done);
+        }
+    });
     if let Some((_, bar)) = bar {
         bar.finish();
     }
-    Ok(report?)
+    written
 }
 
-fn report_skipped(reading: &Reading) {
+pub(crate) fn report_skipped(reading: &Reading) {
     if reading.skipped.is_empty() {
         return;
     }

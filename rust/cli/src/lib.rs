@@ -13,12 +13,17 @@ mod ask;
 mod bench;
 mod build;
 mod build_journal;
+mod chain;
 mod chat;
+mod delta;
+mod diff;
 mod error;
 mod eval;
 mod inspect;
 mod keys;
+mod rankings;
 mod resolve;
+mod reuse;
 mod search;
 mod show;
 mod sign;
@@ -45,6 +50,10 @@ enum Command {
     Models(models::ModelsArgs),
     /// Build a knowledge pack from a folder of documents.
     Build(build::BuildArgs),
+    /// Build a delta: what a new edition of the documents adds, changes and withdraws.
+    Delta(delta::DeltaArgs),
+    /// Say what changed between two packs.
+    Diff(diff::DiffArgs),
     /// Show everything a pack says of itself.
     Inspect(inspect::InspectArgs),
     /// Check every byte of a pack against its hashes, its index and database for damage, and who signed it.
@@ -78,6 +87,8 @@ pub fn run() -> ExitCode {
     let outcome = match cli.command {
         Command::Models(command) => models::command(&command, &mut std::io::stdout(), &cancel).map_err(CliError::from),
         Command::Build(args) => build::run(&args, &cancel),
+        Command::Delta(args) => delta::run(&args, &cancel),
+        Command::Diff(args) => diff::run(&args, &cancel),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Keygen(args) => keys::keygen(&args),

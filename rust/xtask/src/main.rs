@@ -32,7 +32,7 @@ cargo xtask fixtures DIR                     write the files that the scenarios 
 cargo xtask check-errors                     the error cases of Rust, Kotlin and Swift are the same
 cargo xtask aar [--check-only]               the Android library; --check-only needs no NDK and is not for release
 cargo xtask size [--write]                   what the shipped library weighs; --write renews docs/size.md
-cargo xtask accept NAME [ARGS]               reproduce the figures of one area as JSON; names: main-job, speed";
+cargo xtask accept NAME [ARGS]               reproduce the figures of one area as JSON; names: main-job, speed, library";
 
 fn main() -> ExitCode {
     let args: Vec<String> = std::env::args().skip(1).collect();

@@ -1,5 +1,6 @@
 //! Acceptance runs: the figures of one area, with target, value, machine and date, as JSON.
 
+mod library;
 mod speed;
 
 use std::path::PathBuf;
@@ -12,7 +13,8 @@ pub fn run(args: &[&str]) -> Result<(), String> {
     match args.split_first() {
         Some((&"main-job", rest)) => main_job(rest),
         Some((&"speed", rest)) => speed::run(rest),
-        _ => Err("accept takes one of: main-job, speed".into()),
+        Some((&"library", rest)) => library::run(rest),
+        _ => Err("accept takes one of: main-job, speed, library".into()),
     }
 }
 
