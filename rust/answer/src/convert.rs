@@ -44,6 +44,7 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         | E::DamagedIndex { path, .. }
         | E::Index { path, .. }
         | E::ForeignMember { path, .. } => damaged(path, &reason),
+        E::DamagedSeal { path } => damaged(path, &reason),
         E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
         E::QueryDimensions { .. }
         | E::QueryNotFinite

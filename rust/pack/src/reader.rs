@@ -29,6 +29,7 @@ pub struct Pack {
     header: Header,
     /// The content of publisher-sealed sections, by kind; empty without their key.
     sealed_sections: Vec<(u32, SectionReader)>,
+    cache: Arc<ChunkCache>,
 }
 
 /// Bytes decrypted at a time while hashing.
@@ -101,7 +102,7 @@ impl Pack {
     }
 
     fn open_file(path: &Path, file: File, offset: u64, length: u64, options: &PackOptions) -> Result<Self> {
-        let cache = || options.cache.clone().unwrap_or_else(|| ChunkCache::new(ChunkCache::DEFAULT_BUDGET));
+        let cache = options.cache.clone().unwrap_or_else(|| ChunkCache::new(ChunkCache::DEFAULT_BUDGET));
         let failed = || Error::sealed(path);
         let raw =
             Arc::new(FileSource::new(file.try_clone().map_err(Error::io(path, "open a pack"))?).map_err(failed())?);
@@ -110,7 +111,7 @@ impl Pack {
         window.read_at(0, &mut head).map_err(failed())?;
         let source = if !head.starts_with(&MAGIC) && lorekit_seal::is_sealed(&head) {
             let key = options.key.as_ref().ok_or_else(|| Error::KeyNeeded { path: path.into() })?;
-            let sealed = SealedFile::open_source(Arc::new(window), key, &cache()).map_err(failed())?;
+            let sealed = SealedFile::open_source(Arc::new(window), key, &cache).map_err(failed())?;
             Source::Sealed(Arc::new(sealed))
         } else {
             let mappable = usize::try_from(length).ok().filter(|&n| n <= isize::MAX as usize);
@@ -123,17 +124,16 @@ impl Pack {
             let map = map_read_only(&file, offset, mappable).map_err(Error::io(path, "map the file"))?;
             Source::Mapped(Mapped(Arc::new(map)))
         };
-        let mut pack = Self::open_source(path, source)?;
+        let mut pack = Self::open_source(path, source, cache)?;
         if let Some(sealing) = &pack.manifest.sealing {
             if sealing.algorithm != SEALING {
                 let feature = format!("sealing {}", sealing.algorithm);
                 return Err(Error::UnsupportedFeature { path: path.into(), feature });
             }
             if let Some(key) = &options.content_key {
-                let cache = cache();
                 for entry in &pack.manifest.sections {
                     let window = pack.stored(entry.offset, entry.length)?;
-                    let sealed = SealedFile::open_source(Arc::new(window), key, &cache).map_err(failed())?;
+                    let sealed = SealedFile::open_source(Arc::new(window), key, &pack.cache).map_err(failed())?;
                     pack.sealed_sections.push((entry.kind, SectionReader::new(Arc::new(sealed))));
                 }
             }
@@ -141,7 +141,7 @@ impl Pack {
         Ok(pack)
     }
 
-    fn open_source(path: &Path, source: Source) -> Result<Self> {
+    fn open_source(path: &Path, source: Source, cache: Arc<ChunkCache>) -> Result<Self> {
         let length = source.len();
         let smallest = SECTION_ALIGNMENT + SIGNATURE_AREA_BYTES + FOOTER_BYTES as u64;
         if length < HEADER_BYTES as u64 {
@@ -181,7 +181,7 @@ impl Pack {
         let table = slice(&tail, header.table_offset - header.manifest_offset, table_bytes)
             .ok_or_else(|| truncated(path, "section table", header.signature_offset, length))?;
         check_sections(path, &header, &manifest, table)?;
-        Ok(Self { path: path.to_path_buf(), source, tail, manifest, header, sealed_sections: Vec::new() })
+        Ok(Self { path: path.to_path_buf(), source, tail, manifest, header, sealed_sections: Vec::new(), cache })
     }
 
     /// Hashes each section and compares with the manifest. Costs one read of the file.
@@ -236,6 +236,11 @@ impl Pack {
     /// section, by the publisher.
     pub fn is_sealed(&self) -> bool {
         matches!(self.source, Source::Sealed(_)) || self.manifest.sealing.is_some()
+    }
+
+    /// Where decrypted chunks are kept.
+    pub fn cache(&self) -> &Arc<ChunkCache> {
+        &self.cache
     }
 
     /// The bytes of a section, if the pack has it and it is mapped; they live as long as the pack. None as well for a

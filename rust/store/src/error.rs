@@ -33,6 +33,12 @@ pub enum Error {
         /// SQLite's name of the failure, without any of its arguments.
         reason: String,
     },
+    /// A part of a sealed database is not what was sealed there.
+    #[error("{path}: a chunk of the sealed passages database is damaged")]
+    DamagedSeal {
+        /// The pack.
+        path: PathBuf,
+    },
     /// The disk is full.
     #[error("{path}: the disk is full")]
     DiskFull {

@@ -31,6 +31,8 @@ mod matrix;
 mod row_table;
 mod rows;
 mod schema;
+mod sealed_vectors;
+mod sealed_vfs;
 mod segment;
 mod snapshot;
 mod sqlite;

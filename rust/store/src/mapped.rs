@@ -1,4 +1,4 @@
-//! SQLite and usearch over mapped bytes: the home of this crate's `unsafe`, but for `term_counts`.
+//! SQLite and usearch over mapped bytes: the home of this crate's `unsafe`, but for `term_counts` and `sealed_vfs`.
 //!
 //! Both libraries keep a bare pointer into the pack's map. The types here own an [`Arc`] of the pack beside whatever
 //! holds the pointer, and hand out nothing that outlives them.
@@ -14,6 +14,7 @@ use rusqlite::{Connection, OpenFlags, ffi};
 
 use crate::error::{Error, Result};
 use crate::graph::CheckedGraph;
+use crate::sealed_vfs::SealedDatabase;
 use crate::sqlite::{database_error, harden};
 use crate::term_counts;
 
@@ -21,6 +22,8 @@ use crate::term_counts;
 pub(crate) struct MappedDatabase {
     // Declared before `pack`, so that the connections are closed before the map goes.
     idle: Mutex<Vec<Connection>>,
+    /// Set for a sealed pack: SQLite then reads through a virtual file system instead of the map.
+    sealed: Option<SealedDatabase>,
     pack: Arc<Pack>,
 }
 
@@ -33,7 +36,11 @@ const MAX_VALUE_BYTES: c_int = 64 << 20;
 impl MappedDatabase {
     /// Opens a first connection over the pack's passages section.
     pub fn open(pack: Arc<Pack>) -> Result<Self> {
-        let database = Self { idle: Mutex::new(Vec::new()), pack };
+        let sealed = match pack.is_sealed() {
+            true => Some(SealedDatabase::new(pack.section_reader(SectionKind::Passages)?)),
+            false => None,
+        };
+        let database = Self { idle: Mutex::new(Vec::new()), sealed, pack };
         let first = database.connect()?;
         database.idle().push(first);
         Ok(database)
@@ -55,6 +62,16 @@ impl MappedDatabase {
     }
 
     fn connect(&self) -> Result<Connection> {
+        let path = self.pack.path();
+        let connection = match &self.sealed {
+            Some(sealed) => sealed.connect(path)?,
+            None => self.map()?,
+        };
+        self.restrict(connection)
+    }
+
+    /// A connection over the mapped section.
+    fn map(&self) -> Result<Connection> {
         let path = self.pack.path();
         let section = self.pack.require(SectionKind::Passages)?;
         // A private database in memory that nothing is ever written to; its content is replaced below.
@@ -80,6 +97,12 @@ impl MappedDatabase {
             let failure = rusqlite::Error::SqliteFailure(ffi::Error::new(code), None);
             return Err(database_error(path, "mapping the database")(failure));
         }
+        Ok(connection)
+    }
+
+    /// Takes from a connection all that a reader of foreign data has no use for.
+    fn restrict(&self, connection: Connection) -> Result<Connection> {
+        let path = self.pack.path();
         harden(path, &connection)?;
         term_counts::register(path, &connection)?;
         // SAFETY: the handle is open and used by this thread alone; the limits take plain numbers, and the authorizer

@@ -83,24 +83,47 @@ impl<'a> Matrix<'a> {
     ///
     /// Rows that do not exist are passed over.
     pub fn nearest(&self, query: &[f32], k: usize, keys: impl Iterator<Item = u64>) -> Vec<Hit> {
-        let mut best: BinaryHeap<Worst> = BinaryHeap::with_capacity(k.saturating_add(1).min(4096));
-        let mut bits = vec![0; self.dims];
-        let mut row_f32 = vec![0.0; self.dims];
-        if k == 0 {
-            return Vec::new();
-        }
+        let mut nearest = Nearest::new(query, k);
         for key in keys {
-            let Some(row) = usize::try_from(key).ok().and_then(|row| self.row(row)) else { continue };
-            widen(row, &mut bits, &mut row_f32);
-            let hit = Worst(Hit { key, score: cosine(query, &row_f32) });
-            if best.len() < k {
-                best.push(hit);
-            } else if best.peek().is_some_and(|worst| hit < *worst) {
-                best.pop();
-                best.push(hit);
+            if let Some(row) = usize::try_from(key).ok().and_then(|row| self.row(row)) {
+                nearest.offer(key, row);
             }
         }
-        best.into_sorted_vec().into_iter().map(|worst| worst.0).collect()
+        nearest.finish()
+    }
+}
+
+/// The best of the rows that it was offered.
+pub(crate) struct Nearest<'q> {
+    query: &'q [f32],
+    k: usize,
+    best: BinaryHeap<Worst>,
+    bits: Vec<u16>,
+    row: Vec<f32>,
+}
+
+impl<'q> Nearest<'q> {
+    /// For the `k` nearest to a query of length one.
+    pub fn new(query: &'q [f32], k: usize) -> Self {
+        let best = BinaryHeap::with_capacity(k.saturating_add(1).min(4096));
+        Self { query, k, best, bits: vec![0; query.len()], row: vec![0.0; query.len()] }
+    }
+
+    /// Compares a row, given by its stored bytes.
+    pub fn offer(&mut self, key: u64, row: &[u8]) {
+        widen(row, &mut self.bits, &mut self.row);
+        let hit = Worst(Hit { key, score: cosine(self.query, &self.row) });
+        if self.best.len() < self.k {
+            self.best.push(hit);
+        } else if self.best.peek().is_some_and(|worst| hit < *worst) {
+            self.best.pop();
+            self.best.push(hit);
+        }
+    }
+
+    /// The nearest, best first and ties by key.
+    pub fn finish(self) -> Vec<Hit> {
+        self.best.into_sorted_vec().into_iter().map(|worst| worst.0).collect()
     }
 }
 

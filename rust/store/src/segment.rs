@@ -4,7 +4,8 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use lorekit_pack::{
-    IndexKind, Manifest, Pack, PackKind, PassageDigest, PassageId, SectionKind, Withdrawal, decode_withdrawals,
+    ChunkCache, IndexKind, Manifest, Pack, PackKind, PackOptions, PassageDigest, PassageId, SealKey, SectionKind,
+    Withdrawal, decode_withdrawals,
 };
 
 use crate::bitmap::Bitmap;
@@ -27,12 +28,25 @@ pub struct OpenOptions {
     pub verify_hashes: bool,
     /// How many searches may use the graph at once; further ones wait.
     pub search_threads: usize,
+    /// The app's key, for files that LoreKit sealed. A plain pack stays plain with it, see [`Segment::is_sealed`].
+    pub key: Option<SealKey>,
+    /// The publisher's key, for packs whose sections are sealed.
+    pub content_key: Option<SealKey>,
+    /// The budget for decrypted bytes, shared by all segments that are given the same; none gives each its own.
+    pub cache: Option<Arc<ChunkCache>>,
+}
+
+impl OpenOptions {
+    /// What the pack itself is opened with.
+    pub fn pack_options(&self) -> PackOptions {
+        PackOptions { key: self.key.clone(), content_key: self.content_key.clone(), cache: self.cache.clone() }
+    }
 }
 
 impl Default for OpenOptions {
-    /// Hashes are verified; eight searches at once.
+    /// Hashes are verified; eight searches at once; no keys.
     fn default() -> Self {
-        Self { verify_hashes: true, search_threads: 8 }
+        Self { verify_hashes: true, search_threads: 8, key: None, content_key: None, cache: None }
     }
 }
 
@@ -79,7 +93,10 @@ impl Segment {
     /// or a library whose searches end in errors or wrong hits, never a crash.
     pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Self> {
         let path = path.as_ref();
-        let pack = if options.verify_hashes { Pack::open_verified(path)? } else { Pack::open(path)? };
+        let pack = Pack::open_with(path, &options.pack_options())?;
+        if options.verify_hashes {
+            pack.verify()?;
+        }
         Self::from_pack(Arc::new(pack), options)
     }
 
@@ -90,9 +107,6 @@ impl Segment {
     pub fn from_pack(pack: Arc<Pack>, options: &OpenOptions) -> Result<Self> {
         let manifest = pack.manifest();
         let path = pack.path();
-        if manifest.sealing.is_some() {
-            return Err(Error::Unsupported { path: path.into(), feature: "a sealed pack" });
-        }
         if manifest.lexical.version != LEXICAL_VERSION {
             let (found, supported) = (manifest.lexical.version, LEXICAL_VERSION);
             return Err(Error::UnsupportedVersion { path: path.into(), what: "lexical terms", found, supported });
@@ -133,10 +147,15 @@ impl Segment {
     /// # Errors
     /// A damaged section.
     pub fn withdrawals(&self) -> Result<Vec<Withdrawal>> {
-        match self.pack.section(SectionKind::Withdrawals) {
+        match self.manifest().section(SectionKind::Withdrawals) {
             None => Ok(Vec::new()),
-            Some(section) => Ok(decode_withdrawals(self.path(), section)?),
+            Some(_) => Ok(decode_withdrawals(self.path(), &self.pack.read_section(SectionKind::Withdrawals)?)?),
         }
+    }
+
+    /// Whether text and vectors are encrypted in the file. The scan then stands in for the graph of a sealed pack.
+    pub fn is_sealed(&self) -> bool {
+        self.pack.is_sealed()
     }
 
     /// The pack's manifest.

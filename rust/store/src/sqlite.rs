@@ -15,6 +15,9 @@ pub(crate) fn database_error(path: &Path, operation: &'static str) -> impl FnOnc
             rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::DiskFull => {
                 return Error::DiskFull { path };
             }
+            rusqlite::Error::SqliteFailure(failure, _) if failure.extended_code == rusqlite::ffi::SQLITE_IOERR_DATA => {
+                return Error::DamagedSeal { path };
+            }
             rusqlite::Error::SqliteFailure(failure, _) => failure.to_string(),
             rusqlite::Error::QueryReturnedNoRows => "a row is missing".into(),
             rusqlite::Error::FromSqlConversionFailure(..)

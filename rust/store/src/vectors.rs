@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::graph::check_graph;
 use crate::mapped::MappedGraph;
 use crate::matrix::{Matrix, unit};
+use crate::sealed_vectors::SealedVectors;
 use crate::types::Hit;
 
 /// A filter that leaves fewer than one key in this many, or this few, is answered by a scan of what it leaves: the graph
@@ -20,6 +21,8 @@ const SCAN_UP_TO: usize = 1_000;
 #[derive(Debug)]
 pub(crate) struct Vectors {
     graph: Option<MappedGraph>,
+    /// Set for a sealed pack, which nothing is mapped of.
+    sealed: Option<SealedVectors>,
     permits: Permits,
     pack: Arc<Pack>,
     rows: usize,
@@ -37,11 +40,15 @@ impl Vectors {
         let rows = usize::try_from(manifest.counts.passages)
             .map_err(|_| Error::Unsupported { path: path.into(), feature: "so many passages" })?;
         let dims = manifest.embedder.dims as usize;
+        let expansion = (manifest.index.expansion_search as usize).max(1);
+        if pack.is_sealed() {
+            let sealed = Some(SealedVectors::open(&pack, rows, dims, manifest.index.kind == IndexKind::Exact)?);
+            return Ok(Self { graph: None, sealed, permits: Permits::new(threads), rows, dims, expansion, pack });
+        }
         let (matrix, rest) = Matrix::split(path, pack.require(SectionKind::Vectors)?, rows, dims)?;
         if let Some(row) = matrix.first_not_finite() {
             return Err(damaged("a vector", "finite numbers".into(), format!("another in row {row}")));
         }
-        let expansion = (manifest.index.expansion_search as usize).max(1);
         let graph = match manifest.index.kind {
             IndexKind::Exact if rest.is_empty() => None,
             IndexKind::Exact => {
@@ -52,7 +59,7 @@ impl Vectors {
                 Some(MappedGraph::open(Arc::clone(&pack), &checked, expansion, threads)?)
             }
         };
-        Ok(Self { graph, permits: Permits::new(threads), rows, dims, expansion, pack })
+        Ok(Self { graph, sealed: None, permits: Permits::new(threads), rows, dims, expansion, pack })
     }
 
     /// The `k` nearest of the allowed keys, through the graph if there is one and `approximate` is set.
@@ -61,12 +68,15 @@ impl Vectors {
             return Err(Error::QueryDimensions { expected: self.dims, found: query.len() });
         }
         let query = unit(query).ok_or(Error::QueryNotFinite)?;
-        let matrix = self.matrix()?;
         let n_allowed = allowed.map_or(self.rows, Bitmap::len);
         let k = k.min(n_allowed);
         if k == 0 {
             return Ok(Vec::new());
         }
+        if let Some(sealed) = &self.sealed {
+            return sealed.nearest(&query, k, allowed);
+        }
+        let matrix = self.matrix()?;
         let few = allowed.is_some() && n_allowed <= SCAN_UP_TO.max(self.rows / SCAN_BELOW_ONE_IN);
         if let Some(graph) = self.graph.as_ref().filter(|_| approximate && !few) {
             // Within the expansion further candidates cost nothing, and rescoring them makes up for the rounding of
@@ -92,7 +102,12 @@ impl Vectors {
     pub fn vector(&self, key: u64) -> Result<Vec<f32>> {
         let row = usize::try_from(key).ok();
         let missing = Error::NoSuchPassage { key, passages: self.rows as u64 };
-        self.matrix()?.widened(row.unwrap_or(usize::MAX)).ok_or(missing)
+        let row = row.unwrap_or(usize::MAX);
+        let found = match &self.sealed {
+            Some(sealed) => sealed.vector(row)?,
+            None => self.matrix()?.widened(row),
+        };
+        found.ok_or(missing)
     }
 
     fn matrix(&self) -> Result<Matrix<'_>> {
