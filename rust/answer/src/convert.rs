@@ -43,14 +43,22 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         | E::Inconsistent { path, .. }
         | E::DamagedIndex { path, .. }
         | E::Index { path, .. }
-        | E::ForeignMember { path, .. } => damaged(path, &reason),
-        E::DamagedSeal { path } => damaged(path, &reason),
-        E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
+        | E::ForeignMember { path, .. }
+        | E::DamagedRecord { path, .. }
+        | E::DamagedSeal { path } => damaged(path, &reason),
+        // What a library refuses is sound and not for it.
+        E::UnsupportedVersion { path, .. }
+        | E::Unsupported { path, .. }
+        | E::Refused { path, .. }
+        | E::Purged { path } => unsupported(path, &reason),
+        E::Locked { .. } => Error::Storage { reason },
         E::QueryDimensions { .. }
         | E::QueryNotFinite
         | E::NoSuchPassage { .. }
         | E::InvalidInput { .. }
-        | E::EmptyChain => Error::Internal { reason },
+        | E::EmptyChain
+        | E::ReadOnlyLibrary
+        | E::NothingToRollBackTo => Error::Internal { reason },
         E::Cancelled => Error::Cancelled,
     }
 }

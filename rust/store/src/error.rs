@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use lorekit_cancel::Cancelled;
 
+use crate::library::Refusal;
+
 /// Shorthand for results of this crate.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -151,6 +153,40 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// The record that says what the library is cannot be believed.
+    #[error("{path}: the library's record is damaged: {reason}")]
+    DamagedRecord {
+        /// The record.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// Another process, or another part of this one, has the library open.
+    #[error("{path}: the library is open elsewhere")]
+    Locked {
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// The library has no folder to write to.
+    #[error("the library was opened without a folder of its own and cannot be changed")]
+    ReadOnlyLibrary,
+    /// The library was purged; what it was is gone.
+    #[error("{path}: the library was purged")]
+    Purged {
+        /// Its folder.
+        path: PathBuf,
+    },
+    /// A sound pack was refused because of what the library is.
+    #[error("{path}: {refusal}")]
+    Refused {
+        /// The pack.
+        path: PathBuf,
+        /// Why.
+        refusal: Refusal,
+    },
+    /// There is no earlier generation to go back to.
+    #[error("there is no earlier generation to go back to")]
+    NothingToRollBackTo,
     /// The work was cancelled.
     #[error("cancelled")]
     Cancelled,

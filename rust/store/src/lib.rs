@@ -10,9 +10,9 @@
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
-//! (the tables), `build`, `text_writer`, `build_text`,
-//! `build_index`, `delta`. To read: `segment`, `rows`, `row_table` (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the
-//! exact scan), `graph` (the walk), `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`.
+//! (the tables), `build`, `text_writer`, `build_text`, `build_index`, `delta`. To read: `segment`, `rows`, `row_table`
+//! (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the exact scan), `graph` (the walk),
+//! `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`, `files` and `library`.
 
 #![deny(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
@@ -23,9 +23,11 @@ mod build_index;
 mod build_text;
 mod delta;
 mod error;
+pub mod files;
 mod graph;
 mod labels;
 mod lexical;
+mod library;
 mod mapped;
 mod matrix;
 mod row_table;
@@ -49,6 +51,10 @@ pub use delta::{
 };
 pub use error::{Error, Result};
 pub use labels::{MAX_LABEL_BYTES, is_label};
+pub use library::{
+    AppliedPack, ApplyProgress, ApplyReport, CompactReport, Kept, Library, LibraryOptions, LibraryState, LocalDocument,
+    Purge, PurgeReport, Refusal,
+};
 pub use segment::{OpenOptions, Segment, Stats};
 pub use snapshot::{Entry, Scope, Snapshot, SupersededEntry};
 pub use terms::{LEXICAL_VERSION, lexical_terms, query_terms};

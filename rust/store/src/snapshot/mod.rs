@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex, OnceLock};
 
 use lorekit_pack::{Manifest, PassageId, StateHash};
 
+pub(crate) use reading::digest_of;
 pub use reading::{Entry, SupersededEntry};
 pub use scope::Scope;
 

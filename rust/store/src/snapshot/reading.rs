@@ -118,14 +118,18 @@ impl Snapshot {
     /// # Errors
     /// A damaged pack.
     pub fn documents(&self) -> Result<Vec<Document>> {
-        let mut documents = Vec::new();
-        for chain in [self.publisher(), self.local()] {
-            let places = self.document_places(chain, Member::is_live);
-            for (at, position) in places {
-                documents.push(self.inner.members[at].segment.document(position)?);
-            }
-        }
+        let mut documents = self.documents_of(Origin::Publisher)?;
+        documents.extend(self.documents_of(Origin::Local)?);
         Ok(documents)
+    }
+
+    /// The [`documents`](Self::documents) of one chain.
+    ///
+    /// # Errors
+    /// A damaged pack.
+    pub fn documents_of(&self, origin: Origin) -> Result<Vec<Document>> {
+        let places = self.document_places(self.chain(origin), Member::is_live);
+        places.into_iter().map(|(at, position)| self.inner.members[at].segment.document(position)).collect()
     }
 
     /// Calls `each` with every live passage of the publisher's or of the local chain, pack by pack in order.

@@ -1,0 +1,185 @@
+//! At each single file operation of each change: the power goes, a write tears, the disk fills, the device fails. After
+//! each the library opens as the generation before or the one after, whole.
+#![allow(clippy::unwrap_used, clippy::print_stderr)]
+
+mod common;
+#[path = "common/faulty.rs"]
+mod faulty;
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
+
+use common::Noise;
+use common::shelf::{Shelf, add, apply, content};
+use faulty::{Fault, FaultyFiles, Left, copy};
+use lorekit_cancel::CancelToken;
+use lorekit_pack::ContentHash;
+use lorekit_store::{Error, Library, Purge, Result};
+
+/// Which generation a folder opens as: what is in it, or that it was purged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Found {
+    Purged,
+    Holds(u64, ContentHash),
+}
+
+fn look(opened: Result<Library>) -> Found {
+    match opened {
+        Ok(library) => {
+            library.verify().unwrap();
+            let state = library.state().unwrap();
+            Found::Holds(state.generation, content(&library.snapshot()))
+        }
+        Err(Error::Purged { .. }) => Found::Purged,
+        Err(error) => panic!("the library does not open: {error}"),
+    }
+}
+
+type Change = fn(&Library, &Shelf) -> Result<()>;
+
+/// A change, what the library is before it, and its name.
+fn changes() -> Vec<(&'static str, Vec<Change>, Change)> {
+    let first: Change = |library, shelf| apply(library, &shelf.deltas[0]).map(drop);
+    let second: Change = |library, shelf| apply(library, &shelf.deltas[1]).map(drop);
+    let note: Change = |library, _| add(library, "n1").map(drop);
+    let other: Change = |library, _| add(library, "n2").map(drop);
+    let remove: Change = |library, _| library.remove("n1", &CancelToken::new()).map(drop);
+    let compact: Change = |library, _| library.compact(&mut |_| {}, &CancelToken::new()).map(drop);
+    let rollback: Change = |library, _| library.rollback().map(drop);
+    let purge_revoked: Change = |library, _| library.purge(Purge::Revoked, &mut |_| {}, &CancelToken::new()).map(drop);
+    let purge: Change = |library, _| library.purge(Purge::Everything, &mut |_| {}, &CancelToken::new()).map(drop);
+    vec![
+        ("apply to a new library", vec![], first),
+        ("apply", vec![note, first], second),
+        ("rollback", vec![note, first, second], rollback),
+        ("add to a new library", vec![], note),
+        ("add", vec![first, note], other),
+        ("add again", vec![first, note, other], note),
+        ("remove", vec![note, other], remove),
+        ("remove from a compacted chain", vec![note, other, compact], remove),
+        ("compact", vec![first, note, other], compact),
+        ("compact with revoked passages", vec![first, compact, second], compact),
+        ("purge of revoked passages", vec![first, compact, second], purge_revoked),
+        ("purge of everything", vec![first, note], purge),
+    ]
+}
+
+const FAULTS: [Fault; 5] = [Fault::Stop, Fault::Tear, Fault::Full, Fault::Device, Fault::Late];
+const LEFT: [Left; 4] = [Left::Nothing, Left::All, Left::Some(1), Left::Some(2)];
+
+#[test]
+fn after_a_fault_at_each_operation_the_library_is_the_old_or_the_new_generation() {
+    let shelf = Shelf::new();
+    let (mut points, mut ends) = (0, 0);
+    for (at, (name, before, change)) in changes().into_iter().enumerate() {
+        let start = shelf.place(&format!("{at}-start"));
+        std::fs::create_dir_all(&start).unwrap();
+        if !before.is_empty() {
+            let library = shelf.open(&start).unwrap();
+            before.iter().for_each(|step| step(&library, &shelf).unwrap());
+        }
+        let run = |fault: Option<(usize, Fault)>, place: &Path| {
+            copy(&start, place);
+            let files = FaultyFiles::new(place, fault);
+            let mut options = shelf.options(place);
+            options.files = Arc::new(files.clone());
+            let done = Library::open(options).and_then(|library| change(&library, &shelf));
+            (files, done)
+        };
+        let scratch = tempfile::tempdir().unwrap();
+        let place = |name: String| scratch.path().join(name);
+        // Looking at a library must not change the folder that the runs start from.
+        let old = look(shelf.open(&copy(&start, &place("old".into()))));
+        let (files, done) = run(None, &place("new".into()));
+        done.unwrap();
+        let operations = files.operations();
+        let new = look(shelf.open(&place("new".into())));
+        assert_ne!(old, new, "{name} changes nothing");
+        for operation in 0..operations {
+            for fault in FAULTS {
+                points += 1;
+                let live = place(format!("{operation}-{fault:?}"));
+                let (files, done) = run(Some((operation, fault)), &live);
+                let mut check = |folder: &Path, what: &dyn std::fmt::Debug| {
+                    ends += 1;
+                    let found = look(shelf.open(folder));
+                    let allowed = found == new || (found == old && done.is_err());
+                    assert!(allowed, "{name}: {fault:?} at operation {operation}, {what:?} left, {done:?}: {found:?}");
+                };
+                for (number, left) in LEFT.into_iter().enumerate() {
+                    let folder = place(format!("{operation}-{fault:?}-{number}"));
+                    files.after_power_loss(&folder, left);
+                    check(&folder, &left);
+                    std::fs::remove_dir_all(&folder).unwrap();
+                }
+                // And without a power loss: the process goes on, or ends, on the files as they are.
+                check(&live, &"everything");
+                std::fs::remove_dir_all(&live).unwrap();
+            }
+        }
+        eprintln!("{name}: {operations} operations");
+    }
+    eprintln!("{points} fault points, {ends} ways the disk could look afterwards");
+    assert!(points > 400, "{points}");
+}
+
+/// Not a test of its own: the process that the next test kills.
+#[test]
+#[ignore = "run by the test that kills it"]
+fn victim() {
+    let (Ok(folder), Ok(packs)) = (std::env::var("LOREKIT_VICTIM"), std::env::var("LOREKIT_VICTIM_PACKS")) else {
+        return;
+    };
+    let packs = Path::new(&packs);
+    let key = lorekit_pack::signing::SigningKey::from_seed(&[5; 32]).verifying_key();
+    let trust = lorekit_pack::signing::Trust::pinned(vec![key]);
+    let options = lorekit_store::LibraryOptions::new(packs.join("v1"), Some(folder.into()), trust);
+    let library = Library::open(options).unwrap();
+    // Refused as a replay from the second time on.
+    let _ = apply(&library, &packs.join("delta1"));
+    for round in 0.. {
+        apply(&library, &packs.join("delta2")).unwrap();
+        add(&library, &format!("n{}", round % 3)).unwrap();
+        library.compact(&mut |_| {}, &CancelToken::new()).unwrap();
+        library.remove("n1", &CancelToken::new()).unwrap();
+        if library.rollback().is_ok() && library.state().unwrap().version == 1 {
+            return;
+        }
+    }
+}
+
+/// A process that changes the library all the time is killed at random moments; `LOREKIT_KILLS` says how often.
+#[test]
+fn a_process_killed_at_any_moment_leaves_a_library_that_opens() {
+    let kills: usize = std::env::var("LOREKIT_KILLS").ok().and_then(|n| n.parse().ok()).unwrap_or(15);
+    let shelf = Shelf::new();
+    let folder = shelf.place("killed");
+    let mut noise = Noise(99);
+    let (mut generation, mut moved) = (0, 0);
+    for kill in 0..kills {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["victim", "--exact", "--ignored", "--nocapture"])
+            .env("LOREKIT_VICTIM", &folder)
+            .env("LOREKIT_VICTIM_PACKS", shelf.folder.path())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(20 + noise.below(380) as u64));
+        assert!(child.try_wait().unwrap().is_none(), "kill {kill}: the process ended by itself");
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let library = shelf.open(&folder).unwrap();
+        let state = library.state().unwrap();
+        assert!(state.generation >= generation, "a generation that was there is gone");
+        moved += usize::from(state.generation > generation);
+        generation = state.generation;
+        assert!(shelf.states.contains(&state.state));
+        library.verify().unwrap();
+        content(&library.snapshot());
+    }
+    eprintln!("{kills} kills, {moved} of them after at least one change, {generation} generations");
+    assert!(moved > 0, "no process lived long enough to change anything");
+}
