@@ -1,0 +1,52 @@
+//! A folder in two editions, with a real embedder: the delta between them knows what a fresh build of the second knows.
+
+#![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking, and says what it skips
+
+mod common;
+
+use common::{build, handbook, lore_fails, lore_ok, models, text};
+use serde_json::Value;
+
+fn json(printed: &str) -> Value {
+    serde_json::from_str(printed.trim().lines().last().unwrap()).unwrap()
+}
+
+#[test]
+fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
+    let Some(models) = models("a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build") else {
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let documents = handbook(folder.path());
+    let path = |name: &str| folder.path().join(name);
+    let (first, second, delta) = (path("a.lorepack"), path("b.lorepack"), path("d.lorepack"));
+    build(&documents, &first, &models);
+
+    let make = ["delta", "--from", text(&first), text(&documents), "-o", text(&delta), "--json"];
+    let make = [&make[..], &["--embedder", text(&models.embedder), "--threads", "2"]].concat();
+    assert!(lore_fails(&make).contains("nothing changed"));
+    assert!(!delta.exists());
+
+    let cards = documents.join("cards.md");
+    let amended = std::fs::read_to_string(&cards).unwrap().replace("costs 12 crowns", "costs 15 crowns");
+    std::fs::write(&cards, amended).unwrap();
+    let report = json(&lore_ok(&make));
+    assert_eq!((&report["embedded"], &report["added"], &report["removed"]), (&1.into(), &1.into(), &1.into()));
+    assert!(report["unchanged"].as_u64().unwrap() > 0);
+
+    // Built anew, with every passage embedded anew, the second edition has the same state: not a bit differs.
+    let fresh = json(&build(&documents, &second, &models));
+    assert_eq!(fresh["state"], report["state"]);
+    // And with the vectors of the first edition nothing but the amended passage is embedded.
+    let reused = ["build", text(&documents), "-o", text(&second), "--reuse", text(&first), "--json"];
+    let reused = json(&lore_ok(&[&reused[..], &["--embedder", text(&models.embedder), "--threads", "2"]].concat()));
+    assert_eq!((&reused["embedded"], &reused["state"]), (&1.into(), &fresh["state"]));
+
+    let said = lore_ok(&["diff", text(&first), text(&delta), "--text"]);
+    assert!(said.contains("1 amended") && said.contains("15 crowns"), "{said}");
+    let between: Value = json(&lore_ok(&["diff", "--from", text(&first), text(&delta), text(&second), "--json"]));
+    assert_eq!(between["documents"], serde_json::json!([]));
+    // A delta is nothing without its base, and fits no other.
+    lore_fails(&["diff", text(&delta), text(&first)]);
+    lore_fails(&["diff", text(&second), text(&delta)]);
+}
