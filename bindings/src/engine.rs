@@ -25,13 +25,14 @@ impl FfiEngine {
     #[uniffi::constructor]
     pub fn open(options: FfiEngineOptions) -> Result<Arc<Self>> {
         let inner = Engine::open(options.into())?;
-        log::info!("opened pack {} version {}", inner.pack_info().id, inner.pack_info().version);
+        let pack = inner.pack_info();
+        log::info!("opened pack {} version {}", pack.id, pack.version);
         Ok(Arc::new(Self { inner }))
     }
 
     /// What the pack says of itself.
     pub fn pack_info(&self) -> FfiPackInfo {
-        self.inner.pack_info().into()
+        (&self.inner.pack_info()).into()
     }
 
     /// What the language model says of itself, if there is one.

@@ -6,6 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use lorekit_cancel::CancelToken;
+use lorekit_store::Snapshot;
 
 use crate::stream::{EventSender, channel};
 use crate::worker::Worker;
@@ -21,7 +22,7 @@ pub struct Engine {
     jobs: Mutex<Option<Sender<Job>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
     running: std::sync::Arc<Mutex<Vec<CancelToken>>>,
-    pack: PackInfo,
+    pack: Mutex<PackInfo>,
     model: Option<ModelInfo>,
 }
 
@@ -71,6 +72,10 @@ enum Job {
         options: Box<AnswerOptions>,
         events: EventSender,
     },
+    Update {
+        library: Snapshot,
+        reply: Sender<Result<PackInfo>>,
+    },
     Care(Care),
 }
 
@@ -100,12 +105,32 @@ impl Engine {
             })
             .map_err(|error| Error::Internal { reason: format!("cannot start a thread: {error}") })?;
         let (pack, model) = opening.recv().map_err(|_| died())??;
-        Ok(Self { jobs: Mutex::new(Some(jobs)), worker: Mutex::new(Some(worker)), running, pack, model })
+        Ok(Self {
+            jobs: Mutex::new(Some(jobs)),
+            worker: Mutex::new(Some(worker)),
+            running,
+            pack: Mutex::new(pack),
+            model,
+        })
     }
 
-    /// What the pack says of itself.
-    pub fn pack_info(&self) -> &PackInfo {
-        &self.pack
+    /// What the pack says of itself, as of the last [`update`](Self::update).
+    pub fn pack_info(&self) -> PackInfo {
+        self.pack.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Goes on with another generation of the library. Waits behind running requests, which end on the generation they
+    /// began with; requests made after this call returned see the new one. What was computed for passages that are
+    /// gone, or that ask for other labels now, is forgotten, in memory and on disk.
+    ///
+    /// # Errors
+    /// [`Error::EmbedderMismatch`], and then the engine goes on as it was; [`Error::Closed`].
+    pub fn update(&self, library: Snapshot) -> Result<()> {
+        let (reply, result) = mpsc::channel();
+        self.submit(CancelToken::new(), Job::Update { library, reply })?;
+        let pack = result.recv().map_err(|_| Error::Closed)??;
+        *self.pack.lock().unwrap_or_else(PoisonError::into_inner) = pack;
+        Ok(())
     }
 
     /// What the language model says of itself, if there is one.
@@ -235,6 +260,9 @@ fn run(options: &EngineOptions, opened: &Sender<Opened>, inbox: &Receiver<Job>, 
             Job::Answer { question, options, events } => {
                 let end = guarded(|| worker.answer(&question, &options, &events));
                 events.finish(end);
+            }
+            Job::Update { library, reply } => {
+                let _ = reply.send(guarded(|| worker.update(library)));
             }
             Job::Care(care) => {
                 let done = guarded(|| {

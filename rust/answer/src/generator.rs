@@ -7,7 +7,7 @@ use lorekit_model::{
     Adapter, AdapterSet, BackendChoice, ChatTemplate, DeviceRequest, Habits, LanguageModel, LoadOptions, PromptLookup,
     Sampler, SamplingOptions, Session, Tokenizer, choose_backend,
 };
-use lorekit_store::{Passage, PassageId, Segment};
+use lorekit_store::{Passage, PassageId, Scope, Snapshot};
 
 use crate::copying::Copying;
 use crate::decode::{Ahead, Decoder, FreeEnd, Surroundings};
@@ -45,7 +45,7 @@ pub(crate) struct Generator {
     kept: PrefixCache,
     kept_budget: usize,
     folder: Option<SnapshotFolder>,
-    /// State of the library whose passages the snapshots show.
+    /// Fingerprint of the generation of the library whose passages the snapshots show.
     state: [u8; 32],
     index: TokenIndex,
     adapters: Vec<(String, AdapterSet)>,
@@ -80,7 +80,7 @@ fn backend(options: &EngineOptions) -> BackendChoice {
 }
 
 impl Generator {
-    pub(crate) fn open(options: &EngineOptions, threads: usize, library: &Segment) -> Result<Self> {
+    pub(crate) fn open(options: &EngineOptions, threads: usize, library: &Snapshot) -> Result<Self> {
         let path = options.model.as_deref().ok_or(Error::NoModel)?;
         let side_folder = crate::worker::side_folder(options);
         let load = LoadOptions { threads, backend: backend(options), side_folder, ..LoadOptions::default() };
@@ -100,9 +100,8 @@ impl Generator {
                 Ok((name.clone(), AdapterSet::single(adapter)))
             })
             .collect::<Result<Vec<_>>>()?;
-        let state = library.manifest().state.0;
-        // A passage that cannot be looked up is not shown again.
-        let is_live = |id: &PassageId| matches!(library.by_id(*id), Ok(Some(_)));
+        let state = library.fingerprint();
+        let is_live = |id: &PassageId| is_public(library, *id);
         let folder = options.cache_folder.as_deref().and_then(|folder| {
             SnapshotFolder::open(folder, options.cache_disk_bytes, options.cache_cipher.clone(), state, &is_live)
                 .inspect_err(|error| log::warn!("the cache folder cannot be used: {error}"))
@@ -153,7 +152,7 @@ impl Generator {
             None => None,
             Some(name) => Some(self.adapter(name)?),
         };
-        let owner = Owner::new(adapter.as_ref(), &options.scope);
+        let owner = Owner::new(adapter.as_ref(), &options.cache_scope());
         let cuts: Vec<Part> = prompt
             .cuts
             .iter()
@@ -377,6 +376,22 @@ impl Generator {
         }
     }
 
+    /// Goes on with another generation: forgets what shows passages that are gone or that other callers may see now, in
+    /// memory and on disk.
+    pub(crate) fn update(&mut self, before: &Snapshot, now: &Snapshot) {
+        let gone = |id: &PassageId| !is_public(now, *id) && !same_access(before, now, *id);
+        if self.in_session.passages.iter().any(gone)
+            && let Some(session) = &mut self.session
+        {
+            session.truncate(self.in_session.fixed);
+        }
+        self.kept.remove(&gone);
+        if let Some(folder) = &mut self.folder {
+            folder.remove(&gone);
+        }
+        self.state = now.fingerprint();
+    }
+
     /// Forgets everything, in memory and on disk.
     pub(crate) fn clear(&mut self) {
         self.drop_memory();
@@ -384,6 +399,24 @@ impl Generator {
             folder.clear();
         }
     }
+}
+
+/// Whether everyone may see a passage of this generation. What cannot be looked up is not shown again.
+fn is_public(library: &Snapshot, id: PassageId) -> bool {
+    match library.by_id(id) {
+        // A superseded passage is found for an earlier day only; it is asked for too rarely to be kept.
+        Ok(Some(key)) => library.allows(key, &Scope::default()),
+        Ok(None) | Err(_) => false,
+    }
+}
+
+/// Whether a passage is in both generations and asks for the same labels.
+fn same_access(before: &Snapshot, now: &Snapshot, id: PassageId) -> bool {
+    let groups = |library: &Snapshot| {
+        let passage = library.passage(library.by_id(id).ok()??).ok()?;
+        Some((passage.label_groups, passage.document.label_groups))
+    };
+    groups(now).is_some_and(|now| groups(before) == Some(now))
 }
 
 /// The answer without the model: the best passage, quoted whole.

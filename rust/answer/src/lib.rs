@@ -59,7 +59,7 @@ pub use format::AnswerFormat;
 pub use lifecycle::{SnapshotCipher, ThermalState};
 pub use lorekit_cancel::CancelToken;
 pub use lorekit_retrieval::{Mode, SearchOptions, Weights};
-pub use lorekit_store::{Document, Passage, PassageId};
+pub use lorekit_store::{Document, Origin, Passage, PassageId, Snapshot};
 pub use options::{AnswerOptions, Drafting, EngineOptions, Exchange, GpuRequest};
 pub use stream::{AnswerStream, NextBatch};
 pub use usage::Usage;

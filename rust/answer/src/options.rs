@@ -104,9 +104,26 @@ pub struct AnswerOptions {
     pub history: Vec<Exchange>,
     /// What is computed ahead.
     pub drafting: Drafting,
-    /// What the caller may see, in any form that differs when the right differs, such as a hash of its labels. What
-    /// was computed for passages in one scope is not used in another. Empty, the default, is a scope like any other.
+    /// What the caller may see, in any form that differs when the right differs. What was computed for passages in one
+    /// scope is not used in another. The labels in `search` are part of the scope anyway, so an app that keeps access by
+    /// labels leaves this empty, which is the default and a scope like any other.
     pub scope: Vec<u8>,
+}
+
+impl AnswerOptions {
+    /// The scope that computed passages belong to: the app's own, and the caller's labels.
+    pub(crate) fn cache_scope(&self) -> Vec<u8> {
+        let mut labels: Vec<&str> = self.search.labels.iter().map(String::as_str).collect();
+        labels.sort_unstable();
+        labels.dedup();
+        let mut scope = self.scope.clone();
+        // A zero cannot stand in a label, so two sets of labels never look alike.
+        for label in labels {
+            scope.push(0);
+            scope.extend(label.as_bytes());
+        }
+        scope
+    }
 }
 
 impl Default for AnswerOptions {

@@ -6,7 +6,7 @@ use std::time::Instant;
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions};
-use lorekit_store::{OpenOptions, PassageId, Segment};
+use lorekit_store::{OpenOptions, PassageId, Snapshot};
 
 use crate::cores::threads;
 use crate::engine::{ModelInfo, PackInfo};
@@ -20,7 +20,7 @@ use crate::{
 };
 
 pub(crate) struct Worker {
-    library: Segment,
+    library: Snapshot,
     embedder: Embedder,
     generator: Option<Generator>,
     thermal: ThermalState,
@@ -29,7 +29,7 @@ pub(crate) struct Worker {
 impl Worker {
     pub(crate) fn open(options: &EngineOptions) -> Result<Self> {
         let threads = threads(options.threads);
-        let library = Segment::open(&options.pack, &OpenOptions::default()).map_err(convert::store)?;
+        let library = Snapshot::open_pack(&options.pack, &OpenOptions::default()).map_err(convert::store)?;
         let embedder_options =
             EmbedderOptions { threads, side_folder: side_folder(options), ..EmbedderOptions::default() };
         let embedder = Embedder::open(&options.embedder, &embedder_options).map_err(convert::model)?;
@@ -48,8 +48,8 @@ impl Worker {
             version: manifest.version,
             title: manifest.title.clone(),
             languages: manifest.languages.clone(),
-            document_count: manifest.counts.documents,
-            passage_count: manifest.counts.passages,
+            document_count: self.library.document_count(),
+            passage_count: self.library.len(),
             licence: manifest.licence.clone(),
             state: manifest.state.to_string(),
         }
@@ -101,6 +101,16 @@ impl Worker {
         let thermal = self.thermal;
         let generator = self.generator.as_mut().ok_or(Error::NoModel)?;
         generator.answer(question.trim(), language, found, options, thermal, &mut usage, started, events)
+    }
+
+    /// Goes on with another generation of the library; what runs in between has ended, since requests run in order.
+    pub(crate) fn update(&mut self, library: Snapshot) -> Result<PackInfo> {
+        Retriever::new(&library, &self.embedder).map_err(convert::retrieval)?;
+        if let Some(generator) = &mut self.generator {
+            generator.update(&self.library, &library);
+        }
+        self.library = library;
+        Ok(self.pack_info())
     }
 
     pub(crate) fn set_thermal_state(&mut self, state: ThermalState) {

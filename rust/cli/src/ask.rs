@@ -57,6 +57,9 @@ pub struct AnswerArgs {
     /// The day whose rules are asked, YYYY-MM-DD; today unless given.
     #[arg(long, value_name = "DATE")]
     as_of: Option<String>,
+    /// The caller's access labels, separated by commas; what is public is found without any.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    labels: Vec<String>,
     /// Threads; 0 takes all processors, at most four.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -120,6 +123,7 @@ impl AnswerArgs {
                 limit: self.top_k,
                 mode: self.mode.into(),
                 as_of: self.as_of.clone(),
+                labels: self.labels.clone(),
                 ..SearchOptions::default()
             },
             format: match self.format {

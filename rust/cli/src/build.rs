@@ -19,6 +19,7 @@ use serde_json::json;
 
 use crate::build_journal::Journal;
 use crate::error::{CliError, Result};
+use crate::labels::{self, LabelRules};
 use crate::resolve::{self, DEFAULT_EMBEDDER};
 use crate::reuse;
 use crate::ui::Progress;
@@ -52,6 +53,10 @@ pub struct BuildArgs {
     /// Licence of the contents.
     #[arg(long, default_value = "unspecified")]
     licence: String,
+    /// Who may see what, for documents that do not say it: a TOML or JSON file of rules, each with a path pattern or
+    /// document id and a list of labels, of which a caller needs any.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Last day on which the pack should be used, YYYY-MM-DD.
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
@@ -120,7 +125,8 @@ pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
         overlap_tokens: args.overlap_tokens,
         ..SplitOptions::default()
     };
-    let (documents, passages) = cut(&args.dir, &reading.documents, &split_options, &embedder, cancel)?;
+    let labels = args.labels.as_deref();
+    let (documents, passages) = cut(&args.dir, &reading.documents, labels, &split_options, &embedder, cancel)?;
     eprintln!("{} documents, {} passages", documents.len(), passages.len());
     let embed_from = Instant::now();
     let known = reuse::vectors(&args.reuse, &embedder_info(&embedder))?;
@@ -149,10 +155,12 @@ pub(crate) fn read(dir: &Path, cancel: &CancelToken) -> Result<Reading> {
     Ok(read_folder(dir, &options, &mut |_| {})?)
 }
 
-/// Splits every document; tokens are those of the embedder, whose window must hold a passage.
+/// Splits every document, and labels it by the mapping file if there is one; tokens are those of the embedder, whose
+/// window must hold a passage.
 pub(crate) fn cut(
     dir: &Path,
     documents: &[Document],
+    labels: Option<&Path>,
     options: &SplitOptions,
     embedder: &Embedder,
     cancel: &CancelToken,
@@ -191,6 +199,10 @@ pub(crate) fn cut(
         progress.set(n as u64 + 1);
     }
     progress.finish();
+    if let Some(file) = labels {
+        LabelRules::read(file)?.apply(file, &mut new_documents, &mut new_passages)?;
+    }
+    labels::check(&new_documents)?;
     Ok((new_documents, new_passages))
 }
 

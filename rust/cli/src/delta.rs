@@ -47,6 +47,9 @@ pub struct DeltaArgs {
     /// Licence of the contents; the parent's unless given.
     #[arg(long)]
     licence: Option<String>,
+    /// Who may see what, as in `lore build`; give it again for each delta.
+    #[arg(long, value_name = "FILE")]
+    labels: Option<PathBuf>,
     /// Last day on which the pack should be used, YYYY-MM-DD.
     #[arg(long, value_name = "DATE")]
     expires: Option<String>,
@@ -77,7 +80,8 @@ pub(crate) fn run(args: &DeltaArgs, cancel: &CancelToken) -> Result<()> {
     let reading = build::read(&args.dir, cancel)?;
     let embedder = open_embedder(args, &manifest, cancel)?;
     let split_options = split_options(&manifest)?;
-    let (documents, passages) = build::cut(&args.dir, &reading.documents, &split_options, &embedder, cancel)?;
+    let labels = args.labels.as_deref();
+    let (documents, passages) = build::cut(&args.dir, &reading.documents, labels, &split_options, &embedder, cancel)?;
     let plan = plan_delta(&parent, &documents, &passages, &args.revoke)?;
     if plan.is_empty() {
         return Err(CliError::Usage("nothing changed: there is no delta to write".into()));

@@ -7,7 +7,7 @@ use lorekit_answer::CancelToken;
 use lorekit_eval::{Interval, RankingSummary, auc, bootstrap_mean, first_gold_rank, operating_point, summarize};
 use lorekit_model::embed::{Embedder, EmbedderOptions};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions, Weights};
-use lorekit_store::{Segment, OpenOptions};
+use lorekit_store::{OpenOptions, Snapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -41,6 +41,9 @@ pub struct RetrievalArgs {
     /// Weight of the dense list in hybrid search; the pack's own unless given.
     #[arg(long)]
     dense_weight: Option<f32>,
+    /// The caller's access labels, separated by commas; what is public is found without any.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    labels: Vec<String>,
     /// Threads; 0 takes all processors.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -86,7 +89,7 @@ pub(crate) fn run(command: &EvalCommand, cancel: &CancelToken) -> Result<()> {
         &file,
         &EmbedderOptions { threads, side_folder: Some(resolve::side_folder()), ..EmbedderOptions::default() },
     )?;
-    let library = Segment::open(&args.pack, &OpenOptions::default())?;
+    let library = Snapshot::open_pack(&args.pack, &OpenOptions::default())?;
     let retriever = Retriever::new(&library, &embedder)?;
     let weights = args.dense_weight.map(|dense| Weights { dense, lexical: 1.0 - dense });
 
@@ -94,7 +97,8 @@ pub(crate) fn run(command: &EvalCommand, cancel: &CancelToken) -> Result<()> {
     let mut details: Vec<serde_json::Value> = questions.iter().map(|q| json!({ "qid": q.qid })).collect();
     let mut answerable_cosines = Vec::new();
     for (name, mode) in [("dense", Mode::Dense), ("lexical", Mode::Lexical), ("hybrid", Mode::Hybrid)] {
-        let options = SearchOptions { limit: 10, mode, weights, ..SearchOptions::default() };
+        let options =
+            SearchOptions { limit: 10, mode, weights, labels: args.labels.clone(), ..SearchOptions::default() };
         let mut ranks = Vec::with_capacity(questions.len());
         let mut progress = Progress::new("asking", questions.len() as u64);
         for (n, question) in questions.iter().enumerate() {
@@ -114,7 +118,7 @@ pub(crate) fn run(command: &EvalCommand, cancel: &CancelToken) -> Result<()> {
         report.insert(name.into(), json!(by_source(&questions, &ranks)));
     }
     if !unanswerable.is_empty() {
-        let options = SearchOptions { limit: 3, weights, ..SearchOptions::default() };
+        let options = SearchOptions { limit: 3, weights, labels: args.labels.clone(), ..SearchOptions::default() };
         let cosines = unanswerable
             .iter()
             .map(|question| Ok(best_cosine(&retriever.search(&question.query, &options, cancel)?)))

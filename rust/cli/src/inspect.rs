@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use lorekit_pack::{Manifest, Pack};
-use lorekit_store::{Segment, OpenOptions};
+use lorekit_store::{OpenOptions, Segment};
 use serde_json::json;
 
 use crate::error::Result;

@@ -21,6 +21,7 @@ mod error;
 mod eval;
 mod inspect;
 mod keys;
+mod labels;
 mod rankings;
 mod resolve;
 mod reuse;

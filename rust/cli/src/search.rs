@@ -53,6 +53,9 @@ pub struct SearchArgs {
     /// The day whose rules are asked, YYYY-MM-DD; today unless given.
     #[arg(long, value_name = "DATE")]
     as_of: Option<String>,
+    /// The caller's access labels, separated by commas; what is public is found without any.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    labels: Vec<String>,
     /// Threads; 0 takes all processors, at most four.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -74,6 +77,7 @@ pub(crate) fn run(args: &SearchArgs, cancel: &CancelToken) -> Result<()> {
         limit: args.top_k,
         mode: args.mode.into(),
         as_of: args.as_of.clone(),
+        labels: args.labels.clone(),
         ..SearchOptions::default()
     };
     let found = engine.search(&args.question, search, cancel)?;

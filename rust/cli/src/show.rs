@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use lorekit_store::{Segment, OpenOptions, PassageId};
+use lorekit_store::{OpenOptions, PassageId, Scope, Snapshot};
 
 use crate::error::{CliError, Result};
 use crate::ui::Style;
@@ -16,17 +16,25 @@ pub struct ShowArgs {
     /// The pack.
     #[arg(long)]
     pack: PathBuf,
+    /// The caller's access labels, separated by commas; what is public is found without any.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    labels: Vec<String>,
     /// The folder the pack was built from: compare the passage with the bytes of the source file.
     #[arg(long, value_name = "DIR")]
     source: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &ShowArgs) -> Result<()> {
-    let library = Segment::open(&args.pack, &OpenOptions::default())?;
+    let library = Snapshot::open_pack(&args.pack, &OpenOptions::default())?;
     let unknown = || CliError::Usage(format!("{} has no passage {}", args.pack.display(), args.passage));
     let id: PassageId = args.passage.parse().map_err(|_| unknown())?;
     let key = library.by_id(id)?.ok_or_else(unknown)?;
     let passage = library.passage(key)?;
+    // A citation of a superseded passage is opened as of its own last day.
+    let scope = Scope { labels: &args.labels, as_of: library.superseded_day(key) };
+    if !library.allows(key, &scope) {
+        return Err(unknown());
+    }
     let style = Style::stdout();
     println!("{}", style.bold(&passage.title_path.join(" › ")));
     println!("{}", style.dim(&format!("{} · {}", passage.place, passage.id)));

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::{self, Embedder};
-use lorekit_store::{Segment, Passage, Pooling};
+use lorekit_store::{Passage, Pooling, Scope, Snapshot};
 
 use crate::{Error, Fused, Result, Weights, fuse};
 
@@ -32,14 +32,23 @@ pub struct SearchOptions {
     pub candidates: usize,
     /// Weights of the two lists; `None`, the default, takes the pack's own.
     pub weights: Option<Weights>,
-    /// The day for which the rules are asked, `YYYY-MM-DD`: passages that are not in force on it are left out.
-    /// `None`, the default, leaves nothing out.
+    /// The day for which the rules are asked, `YYYY-MM-DD`: passages that are not in force on it are left out, and
+    /// superseded ones that were are found. `None`, the default, finds what is live, in force or not.
     pub as_of: Option<String>,
+    /// The caller's access labels. What they do not allow does not exist for this search: it is neither found, nor does
+    /// it move the score of anything that is. The default, none, finds what is public.
+    pub labels: Vec<String>,
 }
 
 impl Default for SearchOptions {
     fn default() -> Self {
-        Self { limit: 3, mode: Mode::Hybrid, candidates: 100, weights: None, as_of: None }
+        Self { limit: 3, mode: Mode::Hybrid, candidates: 100, weights: None, as_of: None, labels: Vec::new() }
+    }
+}
+
+impl SearchOptions {
+    fn scope(&self) -> Scope<'_> {
+        Scope { labels: &self.labels, as_of: self.as_of.as_deref() }
     }
 }
 
@@ -59,7 +68,7 @@ pub struct Ranked {
 /// A library and the embedder its vectors were made with.
 #[derive(Clone, Copy)]
 pub struct Retriever<'a> {
-    library: &'a Segment,
+    library: &'a Snapshot,
     embedder: &'a Embedder,
 }
 
@@ -68,7 +77,7 @@ impl<'a> Retriever<'a> {
     ///
     /// # Errors
     /// [`Error::EmbedderMismatch`] when the pack's vectors come from another embedder, naming both fingerprints.
-    pub fn new(library: &'a Segment, embedder: &'a Embedder) -> Result<Self> {
+    pub fn new(library: &'a Snapshot, embedder: &'a Embedder) -> Result<Self> {
         let (pack, device) = (&library.manifest().embedder, embedder.fingerprint());
         let same = pack.weights == device.weights
             && pack.dims as usize == device.dims
@@ -132,16 +141,16 @@ impl<'a> Retriever<'a> {
     }
 
     fn dense(&self, query: &[f32], options: &SearchOptions) -> Result<Vec<(u64, f32)>> {
-        let hits = self.library.dense(query, options.candidates.max(options.limit), None)?;
+        let hits = self.library.dense(query, options.candidates.max(options.limit), &options.scope())?;
         Ok(hits.into_iter().map(|hit| (hit.key, hit.score)).collect())
     }
 
     fn lexical(&self, question: &str, options: &SearchOptions) -> Result<Vec<(u64, f32)>> {
-        let hits = self.library.lexical(question, options.candidates.max(options.limit))?;
+        let hits = self.library.lexical(question, options.candidates.max(options.limit), &options.scope())?;
         Ok(hits.into_iter().map(|hit| (hit.key, hit.score)).collect())
     }
 
-    /// Keeps the best passage of each place that is in force, in order, up to the limit.
+    /// Keeps the best passage of each place, in order, up to the limit.
     fn one_per_place(&self, fused: Vec<Fused>, options: &SearchOptions) -> Result<Vec<Ranked>> {
         let mut places = HashSet::new();
         let mut ranked = Vec::with_capacity(options.limit);
@@ -150,10 +159,6 @@ impl<'a> Retriever<'a> {
                 break;
             }
             let passage = self.library.passage(f.key)?;
-            let day = options.as_of.as_deref();
-            if day.is_some_and(|day| !in_force(day, passage.valid_from.as_deref(), passage.valid_to.as_deref())) {
-                continue;
-            }
             if places.insert(passage.place.clone()) {
                 ranked.push(Ranked { passage, score: f.score, dense: f.dense, lexical: f.lexical });
             }
@@ -162,39 +167,11 @@ impl<'a> Retriever<'a> {
     }
 }
 
-/// Whether something valid from one day to another is in force on `day`; either end may be open or a year or month only.
-fn in_force(day: &str, from: Option<&str>, to: Option<&str>) -> bool {
-    // Dates of this form compare as text; against a month, the day counts as its month.
-    let up_to = |bound: &str| day.get(..bound.len().min(day.len())).unwrap_or(day).to_owned();
-    from.is_none_or(|from| from <= day) && to.is_none_or(|to| up_to(to).as_str() <= to)
-}
-
 fn same_pooling(pack: Pooling, device: embed::Pooling) -> bool {
     match (pack, device) {
         (Pooling::Mean, embed::Pooling::Mean)
         | (Pooling::Cls, embed::Pooling::Cls)
         | (Pooling::Last, embed::Pooling::Last) => true,
         (Pooling::Mean | Pooling::Cls | Pooling::Last, _) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_rule_is_in_force_from_its_first_to_its_last_day() {
-        let day = "2026-03-15";
-        for (from, to, expected) in [
-            (None, None, true),
-            (Some("2026-03-15"), Some("2026-03-15"), true),
-            (Some("2026-03-16"), None, false),
-            (None, Some("2026-03-14"), false),
-            (Some("2026-03"), Some("2026-03"), true),
-            (Some("2025"), Some("2026"), true),
-            (Some("2024-01-01"), Some("2025-12"), false),
-        ] {
-            assert_eq!(in_force(day, from, to), expected, "{from:?} to {to:?}");
-        }
     }
 }

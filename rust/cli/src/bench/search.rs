@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use lorekit_answer::CancelToken;
 use lorekit_retrieval::{Retriever, SearchOptions};
-use lorekit_store::{Segment, OpenOptions};
+use lorekit_store::{OpenOptions, Scope, Snapshot};
 use serde_json::{Value, json};
 
 use super::{BenchArgs, embedder};
@@ -14,7 +14,7 @@ use crate::error::Result;
 pub(super) fn measure(args: &BenchArgs, pack: &Path, cancel: &CancelToken) -> Result<Value> {
     let embedder = embedder::open(args, cancel)?;
     let started = Instant::now();
-    let library = Segment::open(pack, &OpenOptions::default())?;
+    let library = Snapshot::open_pack(pack, &OpenOptions::default())?;
     let open = started.elapsed();
     let retriever = Retriever::new(&library, &embedder)?;
     // Questions made of the passages' own first words, spread over the pack.
@@ -30,8 +30,8 @@ pub(super) fn measure(args: &BenchArgs, pack: &Path, cancel: &CancelToken) -> Re
         whole.push(started.elapsed());
         let vector = embedder.embed_query(question, cancel)?;
         let started = Instant::now();
-        library.dense(&vector, 100, None)?;
-        library.lexical(question, 100)?;
+        library.dense(&vector, 100, &Scope::default())?;
+        library.lexical(question, 100, &Scope::default())?;
         lists.push(started.elapsed());
     }
     whole.sort();

@@ -125,6 +125,20 @@ impl Snapshot {
         &self.inner.revoked
     }
 
+    /// What tells this generation from others in a cache: a hash over the states that its packs declare and over what
+    /// is revoked. Two generations of one state may have two. Costs microseconds.
+    pub fn fingerprint(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(b"lorekit generation v1");
+        for segment in self.members() {
+            hasher.update(&segment.manifest().state.0);
+        }
+        for id in self.revoked() {
+            hasher.update(&id.0);
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// Whether both are one and the same generation in memory.
     pub fn same(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.inner, &other.inner)

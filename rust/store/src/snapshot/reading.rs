@@ -76,6 +76,11 @@ impl Snapshot {
         Ok(None)
     }
 
+    /// The last day of the passage with this key, if it is superseded.
+    pub fn superseded_day(&self, key: u64) -> Option<&str> {
+        self.row(key).ok().and_then(|(_, member, row)| member.superseded(row))
+    }
+
     /// Whether the passage with this key is found by a caller with this scope.
     pub fn allows(&self, key: u64, scope: &Scope<'_>) -> bool {
         let filters = self.filters(scope);
@@ -121,6 +126,12 @@ impl Snapshot {
         let mut documents = self.documents_of(Origin::Publisher)?;
         documents.extend(self.documents_of(Origin::Local)?);
         Ok(documents)
+    }
+
+    /// How many documents have a live passage, in both chains. Costs a pass over the rows in memory.
+    pub fn document_count(&self) -> u64 {
+        let count = |chain| self.document_places(chain, Member::is_live).len() as u64;
+        count(self.publisher()) + count(self.local())
     }
 
     /// The [`documents`](Self::documents) of one chain.
