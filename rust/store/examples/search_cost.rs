@@ -7,8 +7,8 @@ use std::time::Instant;
 
 use lorekit_cancel::CancelToken;
 use lorekit_store::{
-    BuildInput, EmbedderInfo, IndexChoice, Segment, Metric, NewDocument, NewPassage, OpenOptions, PackFacts, PackKind,
-    Pooling, RetrievalInfo, Scalar, SplitterInfo, write_pack,
+    BuildInput, EmbedderInfo, IndexChoice, Metric, NewDocument, NewPassage, OpenOptions, PackFacts, PackKind, Pooling,
+    RetrievalInfo, Scalar, Segment, SplitterInfo, write_pack,
 };
 
 fn main() {

@@ -6,7 +6,7 @@ mod common;
 use std::path::Path;
 
 use common::{Noise, Parts, laws, synthetic};
-use lorekit_store::{Error, IndexChoice, Segment, OpenOptions};
+use lorekit_store::{Error, IndexChoice, OpenOptions, Segment};
 use rusqlite::Connection;
 
 /// The database of `parts` after these statements.

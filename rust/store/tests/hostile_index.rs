@@ -9,7 +9,7 @@ mod common;
 use std::path::PathBuf;
 
 use common::{Noise, Parts, noise_vectors, synthetic};
-use lorekit_store::{Error, IndexChoice, Segment, OpenOptions};
+use lorekit_store::{Error, IndexChoice, OpenOptions, Segment};
 
 const ROWS: usize = 1200;
 const DIMS: usize = 12;

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{Corpus, clustered_vectors, laws, noise_vectors, synthetic};
 use lorekit_cancel::CancelToken;
-use lorekit_store::{Error, IndexChoice, IndexKind, Segment, OpenOptions, PassageId, write_pack};
+use lorekit_store::{Error, IndexChoice, IndexKind, OpenOptions, PassageId, Segment, write_pack};
 
 fn open(path: &Path) -> Segment {
     Segment::open(path, &OpenOptions::default()).unwrap()

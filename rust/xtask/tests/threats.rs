@@ -5,7 +5,11 @@ use std::path::Path;
 
 /// What stands in backticks in a line and has the form `rust/….rs::name`.
 fn named_tests(line: &str) -> impl Iterator<Item = (&str, &str)> {
-    line.split('`').skip(1).step_by(2).filter_map(|code| code.split_once("::")).filter(|(file, _)| file.ends_with(".rs"))
+    line.split('`')
+        .skip(1)
+        .step_by(2)
+        .filter_map(|code| code.split_once("::"))
+        .filter(|(file, _)| file.ends_with(".rs"))
 }
 
 #[test]
