@@ -34,7 +34,8 @@ fn main() {
     std::fs::create_dir_all(&folder).unwrap();
     // Spread over the pack: passage n is changed by delta n / step modulo the number of deltas.
     let step = (all.len() / (n_deltas * changed)).max(1);
-    let delta_of = |n: usize| (n % step == 0).then_some(n / step % n_deltas).filter(|_| n / step < n_deltas * changed);
+    let delta_of =
+        |n: usize| n.is_multiple_of(step).then_some(n / step % n_deltas).filter(|_| n / step < n_deltas * changed);
     let old: Vec<(Passage, Vec<f32>)> = all
         .iter()
         .enumerate()

@@ -30,14 +30,12 @@ impl Query {
     }
 }
 
+/// Takes a row, and the counts of the question's terms in it by their numbers.
+pub(crate) type EachMatch<'a> = &'a mut dyn FnMut(u32, &mut dyn Iterator<Item = (usize, u32)>);
+
 /// Calls `each` with every row, from zero and in order, that has a term of the question, and its counts by the number
 /// of the term.
-pub(crate) fn each_match(
-    path: &Path,
-    connection: &Connection,
-    query: &Query,
-    each: &mut dyn FnMut(u32, &mut dyn Iterator<Item = (usize, u32)>),
-) -> Result<()> {
+pub(crate) fn each_match(path: &Path, connection: &Connection, query: &Query, each: EachMatch<'_>) -> Result<()> {
     let failed = || database_error(path, "searching words");
     let mut statement = connection
         .prepare_cached("SELECT rowid, lorekit_counts(lexical) FROM lexical WHERE lexical MATCH ?1")

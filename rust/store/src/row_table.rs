@@ -47,6 +47,9 @@ pub(crate) struct Profile {
     pub valid_to: Option<String>,
 }
 
+/// What passages share: document, labels as stored, first and last day.
+type Described = (i64, String, Option<String>, Option<String>);
+
 impl RowTable {
     /// Reads the tables of a database with this many documents and passages, numbered from one without a gap.
     pub fn read(path: &Path, connection: &Connection) -> Result<Self> {
@@ -85,23 +88,23 @@ impl RowTable {
             .prepare("SELECT document, labels, valid_from, valid_to, terms FROM passages ORDER BY id")
             .map_err(failed())?;
         let mut rows = statement.query([]).map_err(failed())?;
-        let mut known: HashMap<(i64, String, Option<String>, Option<String>), u32> = HashMap::new();
+        let mut known: HashMap<Described, u32> = HashMap::new();
         // Neighbouring rows mostly agree; comparing with the last one saves the look-up and its copies.
-        let mut last: Option<(i64, String, Option<String>, Option<String>, u32)> = None;
+        let mut last: Option<(Described, u32)> = None;
         while let Some(row) = rows.next().map_err(failed())? {
             let document: i64 = row.get(0).map_err(failed())?;
             let text = |column: usize| {
                 row.get_ref(column).and_then(|value| value.as_str_or_null().map_err(Into::into)).map_err(failed())
             };
             let (labels, from, to) = (text(1)?.unwrap_or_default(), text(2)?, text(3)?);
-            let same = last.as_ref().filter(|(last_document, last_labels, last_from, last_to, _)| {
+            let same = last.as_ref().filter(|((last_document, last_labels, last_from, last_to), _)| {
                 *last_document == document
                     && last_labels == labels
                     && last_from.as_deref() == from
                     && last_to.as_deref() == to
             });
             let profile = match same {
-                Some((.., profile)) => *profile,
+                Some((_, profile)) => *profile,
                 None => {
                     let key = (document, labels.to_owned(), from.map(str::to_owned), to.map(str::to_owned));
                     let profile = match known.get(&key) {
@@ -112,7 +115,7 @@ impl RowTable {
                             profile
                         }
                     };
-                    last = Some((key.0, key.1, key.2, key.3, profile));
+                    last = Some((key, profile));
                     profile
                 }
             };

@@ -301,11 +301,7 @@ impl Segment {
     }
 
     /// Calls `each` with every row that has a term of the question, and its counts by the number of the term.
-    pub(crate) fn each_match(
-        &self,
-        query: &lexical::Query,
-        each: &mut dyn FnMut(u32, &mut dyn Iterator<Item = (usize, u32)>),
-    ) -> Result<()> {
+    pub(crate) fn each_match(&self, query: &lexical::Query, each: lexical::EachMatch<'_>) -> Result<()> {
         match self.connection()? {
             Some(connection) => lexical::each_match(self.pack.path(), &connection, query, each),
             None => Ok(()),

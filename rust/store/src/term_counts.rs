@@ -57,10 +57,10 @@ pub(crate) fn register(path: &Path, connection: &Connection) -> Result<()> {
             prepared
         }
     };
-    // SAFETY: `api` is null or what FTS5 wrote; since its second version it has the member that is called, with a name
-    // that ends in zero, no user data and so nothing to destroy.
     let code = match code {
+        // SAFETY: `api` is null or what FTS5 wrote; since its second version it has this member.
         ffi::SQLITE_OK => match unsafe { api.as_ref() }.and_then(|api| api.xCreateFunction) {
+            // SAFETY: as above; the name ends in zero, and there is no user data and so nothing to destroy.
             Some(create) => unsafe { create(api, NAME.as_ptr(), null_mut(), Some(counts), None) },
             None => ffi::SQLITE_ERROR,
         },

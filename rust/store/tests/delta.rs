@@ -1,4 +1,5 @@
 //! A delta holds what changed and nothing else, and leads to the state of a fresh build.
+#![allow(clippy::unwrap_used)]
 
 mod common;
 

@@ -70,7 +70,9 @@ fn deltas_apply_one_by_one_and_the_state_is_that_of_a_fresh_build() {
 fn a_replay_of_an_older_version_is_refused() {
     let shelf = Shelf::new();
     let library = shelf.open(&shelf.place("a")).unwrap();
-    shelf.deltas.iter().for_each(|delta| drop(apply(&library, delta).unwrap()));
+    shelf.deltas.iter().for_each(|delta| {
+        apply(&library, delta).unwrap();
+    });
     let error = refusal(apply(&library, &shelf.deltas[0]).unwrap_err());
     assert_eq!(error, Refusal::Replayed { floor: 3, found: 2 });
     // Nor after a rollback, which keeps the floor.
@@ -186,7 +188,9 @@ fn an_expired_delta_is_refused_and_a_clock_that_was_turned_back_is_noticed() {
 fn an_older_version_arrives_only_with_the_owners_word() {
     let shelf = Shelf::new();
     let library = shelf.open(&shelf.place("a")).unwrap();
-    shelf.deltas.iter().for_each(|delta| drop(apply(&library, delta).unwrap()));
+    shelf.deltas.iter().for_each(|delta| {
+        apply(&library, delta).unwrap();
+    });
     // What turns version 3 into version 2 again, less the revoked passage.
     let parent = library.snapshot();
     let nothing =
@@ -293,7 +297,9 @@ fn local_documents_survive_update_rollback_and_compaction_and_go_when_removed() 
     add(&library, "n1").unwrap();
     add(&library, "n2").unwrap();
     let ids = ["n1".to_owned(), "n2".to_owned()];
-    shelf.deltas.iter().for_each(|delta| drop(apply(&library, delta).unwrap()));
+    shelf.deltas.iter().for_each(|delta| {
+        apply(&library, delta).unwrap();
+    });
     assert_eq!(local_ids(&library), ids);
     library.rollback().unwrap();
     assert_eq!(local_ids(&library), ids);
@@ -373,7 +379,9 @@ fn a_newer_base_replaces_the_part_of_the_chain_that_it_covers() {
     let shelf = Shelf::new();
     let folder = shelf.place("a");
     let library = shelf.open(&folder).unwrap();
-    shelf.deltas.iter().for_each(|delta| drop(apply(&library, delta).unwrap()));
+    shelf.deltas.iter().for_each(|delta| {
+        apply(&library, delta).unwrap();
+    });
     add(&library, "n1").unwrap();
     let before = content(&library.snapshot());
     drop(library);

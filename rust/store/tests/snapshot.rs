@@ -420,7 +420,7 @@ fn a_graph_in_the_base_is_searched_through_the_filter() {
         assert_eq!(dense.len(), 10);
         let exact = snapshot.exact(&query, 10, &today()).unwrap();
         equal += dense.iter().filter(|hit| exact.contains(hit)).count();
-        let gone = |hit: &Hit| snapshot.passage(hit.key).unwrap().id.0[0] % 8 == 0;
+        let gone = |hit: &Hit| snapshot.passage(hit.key).unwrap().id.0[0].is_multiple_of(8);
         assert!(!dense.iter().chain(&exact).any(gone));
     }
     // The graph passed its recall gate of 0.98 for real queries; these point nowhere in particular.

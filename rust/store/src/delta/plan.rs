@@ -232,8 +232,11 @@ fn digest_of(passage: &crate::types::Passage, vector: &[u8]) -> PassageDigest {
     )
 }
 
+/// Live passages of the parent, in its order.
+type LivePassages = Vec<(PassageId, Live)>;
+
 /// All live passages of the parent by their order, and the documents they are of.
-fn read(parent: &dyn Parent) -> Result<(Vec<Document>, Vec<(PassageId, Live)>)> {
+fn read(parent: &dyn Parent) -> Result<(Vec<Document>, LivePassages)> {
     let mut documents: Vec<Document> = Vec::new();
     let mut positions: HashMap<String, usize> = HashMap::new();
     let mut live = Vec::new();
