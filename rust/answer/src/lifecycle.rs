@@ -31,7 +31,7 @@ impl ThermalState {
 /// Seals what the engine writes to its cache folder, with a key that the app keeps (a keychain, a key store).
 ///
 /// An authenticated cipher (AES-GCM, ChaCha20-Poly1305) that takes `context` as associated data is what is meant: a
-/// file that was put in the place of another then does not open.
+/// file that was put in the place of another then does not open. [`SealKey`](crate::SealKey) is such a cipher.
 pub trait SnapshotCipher: Send + Sync + fmt::Debug {
     /// Seals bytes; `None` when that cannot be done now (a locked device), and nothing is written then.
     fn seal(&self, context: &[u8], plain: &[u8]) -> Option<Vec<u8>>;

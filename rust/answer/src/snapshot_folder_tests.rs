@@ -152,3 +152,25 @@ fn sealed_files_show_nothing_and_open_only_in_their_own_place() {
     fs::rename(&path, path.with_file_name(format!("{}.kv", hex(&[2; 32])))).unwrap();
     assert!(!sealed().contains(&[2; 32]));
 }
+
+#[test]
+fn under_the_apps_key_no_file_of_the_folder_holds_clear_bytes_and_no_other_key_opens_it() {
+    let (plain, sealed) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let kept = snapshot(1);
+    open(plain.path(), 1 << 20).save([1; 32], b"s", STATE, &[id(9)], &kept).unwrap();
+    let with_key = |byte| {
+        let cipher: Arc<dyn SnapshotCipher> = Arc::new(lorekit_seal::SealKey::new([byte; 32]));
+        SnapshotFolder::open(sealed.path(), 1 << 20, Some(cipher), STATE, &|_| true).unwrap()
+    };
+    with_key(3).save([1; 32], b"s", STATE, &[id(9)], &kept).unwrap();
+    let clear = fs::read(files(plain.path()).remove(0)).unwrap();
+    let cipher = fs::read(files(sealed.path()).remove(0)).unwrap();
+    // Eight bytes agree by chance once in 2^64 for each pair; runs of one byte, such as fields that are zero, are not text.
+    let windows: std::collections::HashSet<&[u8]> =
+        cipher.windows(8).filter(|window| window.iter().any(|byte| *byte != window[0])).collect();
+    let body = clear.windows(4).position(|window| window == b"LKKV").unwrap();
+    assert!(clear[body..].windows(8).all(|window| !windows.contains(window)), "the snapshot is sealed");
+    assert!(!cipher.windows(16).any(|window| window == [9; 16]), "the passage's id is sealed");
+    assert_eq!(with_key(3).load(&[1; 32], b"s"), Some((kept, vec![id(9)])));
+    assert_eq!(with_key(4).load(&[1; 32], b"s"), None);
+}
