@@ -22,6 +22,7 @@ mod eval;
 mod inspect;
 mod keys;
 mod labels;
+mod library;
 mod rankings;
 mod resolve;
 mod reuse;
@@ -55,6 +56,9 @@ enum Command {
     Delta(delta::DeltaArgs),
     /// Say what changed between two packs.
     Diff(diff::DiffArgs),
+    /// Keep a library as an app does: apply deltas, roll back, compact, purge.
+    #[command(subcommand)]
+    Library(library::LibraryCommand),
     /// Show everything a pack says of itself.
     Inspect(inspect::InspectArgs),
     /// Check every byte of a pack against its hashes, its index and database for damage, and who signed it.
@@ -90,6 +94,7 @@ pub fn run() -> ExitCode {
         Command::Build(args) => build::run(&args, &cancel),
         Command::Delta(args) => delta::run(&args, &cancel),
         Command::Diff(args) => diff::run(&args, &cancel),
+        Command::Library(command) => library::run(&command, &cancel),
         Command::Inspect(args) => inspect::run(&args),
         Command::Verify(args) => verify::run(&args),
         Command::Keygen(args) => keys::keygen(&args),
