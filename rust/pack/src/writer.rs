@@ -14,6 +14,7 @@ use crate::layout::{
 };
 use crate::manifest::{Manifest, Sealing, SectionEntry};
 use crate::scratch::ScratchFile;
+use crate::signing::{SignatureArea, SigningKey};
 
 /// Builds one pack in a hidden file beside its target and renames it into place when it is whole and durable.
 ///
@@ -164,7 +165,16 @@ impl PackWriter {
     /// # Errors
     /// [`Error::ManifestValue`] or [`Error::InvalidInput`] for a manifest a reader would refuse, else [`Error::Io`];
     /// nothing is left behind in each case.
-    pub fn finish(mut self, mut manifest: Manifest) -> Result<Manifest> {
+    pub fn finish(self, manifest: Manifest) -> Result<Manifest> {
+        self.finish_signed(manifest, None)
+    }
+
+    /// [`finish`](Self::finish) with a signature, for a writer that has the key at hand: a sealed file cannot be signed
+    /// afterwards without opening it.
+    ///
+    /// # Errors
+    /// As [`finish`](Self::finish).
+    pub fn finish_signed(mut self, mut manifest: Manifest, key: Option<&SigningKey>) -> Result<Manifest> {
         manifest.format_version = FORMAT_VERSION;
         manifest.sections = std::mem::take(&mut self.sections);
         manifest.sealing = self.content_key.as_ref().map(|key| Sealing {
@@ -188,7 +198,15 @@ impl PackWriter {
             self.write(&TableEntry { kind, required, offset, length, hash }.encode())?;
         }
         let signature_offset = self.position;
-        self.zeros(SIGNATURE_AREA_BYTES)?;
+        match key {
+            None => self.zeros(SIGNATURE_AREA_BYTES)?,
+            Some(key) => {
+                let mut area = SignatureArea::default();
+                area.sign(&manifest_json, key);
+                let bytes = area.encode(&self.target)?;
+                self.write(&bytes)?;
+            }
+        }
         let file_bytes = self.position + FOOTER_BYTES as u64;
         debug_assert_eq!(signature_offset - table_offset, (manifest.sections.len() * TABLE_ENTRY_BYTES) as u64);
         let header: [u8; HEADER_BYTES] = Header {

@@ -5,8 +5,8 @@ use std::path::Path;
 
 use lorekit_cancel::CancelToken;
 use lorekit_pack::{
-    Counts, DocumentDigest, IndexInfo, IndexKind, LexicalInfo, Manifest, PackWriter, PassageDigest, PassageId,
-    SectionKind, StateBuilder, is_date,
+    Counts, DocumentDigest, IndexInfo, IndexKind, LexicalInfo, Manifest, PassageDigest, PassageId, SectionKind,
+    StateBuilder, is_date,
 };
 
 use crate::build_index::{VectorBuild, build_vectors};
@@ -14,6 +14,7 @@ use crate::build_text::{PreparedPassage, TextBuild};
 use crate::error::{Error, Result};
 use crate::labels::is_label;
 use crate::matrix::{encode_row, normal};
+use crate::output::Output;
 use crate::terms::LEXICAL_VERSION;
 use crate::types::{BuildInput, BuildProgress, BuildReport, BuildStage, NewDocument, NewPassage, PackFacts};
 
@@ -39,7 +40,17 @@ pub fn write_pack(
     progress: &mut dyn FnMut(BuildProgress),
     cancel: &CancelToken,
 ) -> Result<BuildReport> {
-    let path = path.as_ref();
+    write_pack_to(path.as_ref(), input, Output::default(), progress, cancel)
+}
+
+/// [`write_pack`] into a file that may be sealed and signed.
+pub(crate) fn write_pack_to(
+    path: &Path,
+    input: &BuildInput<'_>,
+    output: Output<'_>,
+    progress: &mut dyn FnMut(BuildProgress),
+    cancel: &CancelToken,
+) -> Result<BuildReport> {
     check_documents(input.documents)?;
     check_passages(input.documents, input.passages)?;
     let (n_passages, n_vectors) = (input.passages.len(), input.vectors.len());
@@ -61,11 +72,9 @@ pub fn write_pack(
         state.finish()
     };
 
-    let mut writer = PackWriter::create(path)?;
-    let text = TextBuild { path, documents: input.documents, passages: input.passages, prepared: &prepared };
-    let database = text.run(progress, cancel)?;
-    writer.section_from_file(SectionKind::Passages, database.path())?;
-    drop(database);
+    let mut writer = output.pack(path)?;
+    let text = TextBuild { documents: input.documents, passages: input.passages, prepared: &prepared };
+    text.run(output.text(path)?, progress, cancel)?.write(&mut writer)?;
     let vectors = VectorBuild { rows: &rows, dims, index: input.index, held_out_queries: input.held_out_queries };
     let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
     drop(rows);
@@ -75,7 +84,8 @@ pub fn write_pack(
     drop(section);
     cancel.check()?;
 
-    let manifest = writer.finish(manifest(input.facts, input.documents, input.passages, state, index))?;
+    let manifest = manifest(input.facts, input.documents, input.passages, state, index);
+    let manifest = writer.finish_signed(manifest, output.sign)?;
     progress(BuildProgress { stage: BuildStage::Pack, done: 1, total: 1 });
     let file_bytes = std::fs::metadata(path)
         .map_err(|source| Error::Io { path: path.into(), operation: "read the length of the pack", source })?

@@ -1,13 +1,11 @@
 //! The passages database of a pack, byte for byte the same for the same input.
 
-use std::path::Path;
-
 use lorekit_cancel::CancelToken;
-use lorekit_pack::{PassageDigest, PassageId, ScratchFile};
+use lorekit_pack::{PassageDigest, PassageId};
 
 use crate::build::label_groups;
 use crate::error::Result;
-use crate::text_writer::{DocumentRow, PassageRow, TextWriter};
+use crate::text_writer::{Database, DocumentRow, PassageRow, TextWriter};
 use crate::types::{BuildProgress, BuildStage, NewDocument, NewPassage};
 
 /// What is computed about a passage before it is written.
@@ -19,16 +17,19 @@ pub(crate) struct PreparedPassage {
 
 /// The input of the text database.
 pub(crate) struct TextBuild<'a> {
-    pub path: &'a Path,
     pub documents: &'a [NewDocument],
     pub passages: &'a [NewPassage],
     pub prepared: &'a [PreparedPassage],
 }
 
 impl TextBuild<'_> {
-    /// Writes the database into a scratch file beside the pack.
-    pub fn run(&self, progress: &mut dyn FnMut(BuildProgress), cancel: &CancelToken) -> Result<ScratchFile> {
-        let mut writer = TextWriter::create(self.path)?;
+    /// Writes the database.
+    pub fn run(
+        &self,
+        mut writer: TextWriter,
+        progress: &mut dyn FnMut(BuildProgress),
+        cancel: &CancelToken,
+    ) -> Result<Database> {
         for document in self.documents {
             writer.document(&DocumentRow {
                 id: &document.id,

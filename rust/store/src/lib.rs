@@ -10,7 +10,7 @@
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
-//! (the tables), `build`, `text_writer`, `build_text`, `build_index`, `delta`. To read: `segment`, `rows`, `row_table`
+//! (the tables), `build`, `output`, `text_writer`, `build_text`, `build_index`, `delta`. To read: `segment`, `rows`, `row_table`
 //! (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the exact scan), `graph` (the walk),
 //! `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`, `files` and `library`.
 
@@ -30,6 +30,7 @@ mod lexical;
 mod library;
 mod mapped;
 mod matrix;
+mod output;
 mod row_table;
 mod rows;
 mod schema;

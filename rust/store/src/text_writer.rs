@@ -7,7 +7,7 @@
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-use lorekit_pack::{PassageDigest, PassageId, ScratchFile};
+use lorekit_pack::{PackWriter, PassageDigest, PassageId, ScratchFile, SectionKind};
 use rusqlite::{Connection, params};
 
 use crate::error::{Error, Result};
@@ -50,13 +50,29 @@ pub(crate) struct PassageRow<'a> {
     pub label_groups: &'a [Vec<String>],
 }
 
+/// A finished passages database.
+pub(crate) enum Database {
+    File(ScratchFile),
+    Memory(Vec<u8>),
+}
+
+impl Database {
+    /// Appends it to a pack.
+    pub fn write(self, writer: &mut PackWriter) -> Result<()> {
+        Ok(match self {
+            Self::File(file) => writer.section_from_file(SectionKind::Passages, file.path())?,
+            Self::Memory(bytes) => writer.section_from_bytes(SectionKind::Passages, &bytes)?,
+        })
+    }
+}
+
 /// A passages database under construction.
 pub(crate) struct TextWriter {
     path: PathBuf,
     connection: Connection,
-    finished: ScratchFile,
-    /// Removed when the writer goes, after the connection.
-    _draft: ScratchFile,
+    /// Where the finished database goes, and the draft, which is removed when the writer goes, after the connection.
+    /// None: both are in memory.
+    files: Option<(ScratchFile, ScratchFile)>,
     documents: i64,
     passages: i64,
 }
@@ -73,8 +89,18 @@ impl TextWriter {
     pub fn create(path: &Path) -> Result<Self> {
         let (draft, _) = ScratchFile::beside(path)?;
         let (finished, _) = ScratchFile::beside(path)?;
+        let connection = Connection::open(draft.path()).map_err(database_error(path, "creating the database"))?;
+        Self::start(path, connection, Some((finished, draft)))
+    }
+
+    /// A database in memory, for a pack that is sealed: nothing of it is on the disk in clear.
+    pub fn in_memory(path: &Path) -> Result<Self> {
+        let connection = Connection::open_in_memory().map_err(database_error(path, "creating the database"))?;
+        Self::start(path, connection, None)
+    }
+
+    fn start(path: &Path, connection: Connection, files: Option<(ScratchFile, ScratchFile)>) -> Result<Self> {
         let failed = || database_error(path, "creating the database");
-        let connection = Connection::open(draft.path()).map_err(failed())?;
         connection
             .execute_batch(
                 "PRAGMA page_size = 4096; PRAGMA journal_mode = OFF; PRAGMA synchronous = OFF; \
@@ -84,7 +110,7 @@ impl TextWriter {
             .map_err(failed())?;
         schema::create(path, &connection)?;
         connection.execute_batch("BEGIN").map_err(failed())?;
-        Ok(Self { path: path.into(), connection, finished, _draft: draft, documents: 0, passages: 0 })
+        Ok(Self { path: path.into(), connection, files, documents: 0, passages: 0 })
     }
 
     /// Appends a document.
@@ -138,12 +164,17 @@ impl TextWriter {
         inserted.map(drop).map_err(database_error(&self.path, "writing passages"))
     }
 
-    /// Completes the database and gives the scratch file that it is in.
-    pub fn finish(self) -> Result<ScratchFile> {
-        let Self { path, connection, finished, _draft, .. } = self;
+    /// Completes the database.
+    pub fn finish(self) -> Result<Database> {
+        let Self { path, mut connection, files, .. } = self;
         connection
             .execute_batch("INSERT INTO lexical(lexical) VALUES ('optimize'); COMMIT")
             .map_err(database_error(&path, "writing passages"))?;
+        let Some((finished, _draft)) = files else {
+            let failed = || database_error(&path, "compacting the database");
+            connection.execute_batch("VACUUM").map_err(failed())?;
+            return Ok(Database::Memory(connection.serialize("main").map_err(failed())?.to_vec()));
+        };
         let target = finished.path().to_str().ok_or_else(|| Error::InvalidInput {
             what: "path",
             index: 0,
@@ -152,7 +183,7 @@ impl TextWriter {
         connection.execute("VACUUM INTO ?1", [target]).map_err(database_error(&path, "compacting the database"))?;
         connection.flush_prepared_statement_cache();
         connection.close().map_err(|(_, error)| database_error(&path, "closing the database")(error))?;
-        Ok(finished)
+        Ok(Database::File(finished))
     }
 }
 

@@ -10,7 +10,8 @@ use common::chain::vector;
 use common::shelf::{CANARY, OWN_CANARY, Shelf, add, apply, content, edit, own};
 use lorekit_cancel::CancelToken;
 use lorekit_pack::signing::{PackState, RollbackStatement, SigningKey, Trust, attach_rollback, sign_pack};
-use lorekit_store::{Error, Library, Origin, Purge, Refusal, Scope};
+use lorekit_seal::SealKey;
+use lorekit_store::{Error, Library, LibraryOptions, Origin, Purge, Refusal, Scope};
 
 fn refusal(error: Error) -> Refusal {
     match error {
@@ -477,6 +478,73 @@ fn documents_that_do_not_fit_together_are_refused_and_leave_nothing() {
     let error = library.add(document, &passages, &vectors, &mut |_| {}, &CancelToken::new()).unwrap_err();
     assert!(matches!(error, Error::InvalidInput { .. }), "{error}");
     assert_eq!(names(&folder), before);
+}
+
+fn sealed_options(shelf: &Shelf, folder: &Path, key: [u8; 32]) -> LibraryOptions {
+    LibraryOptions { key: Some(SealKey::new(key)), ..shelf.options(folder) }
+}
+
+#[test]
+fn a_sealed_library_has_nothing_in_clear_at_any_time_and_answers_as_an_open_one() {
+    let shelf = Shelf::new();
+    let (folder, clear) = (shelf.place("a"), shelf.place("b"));
+    let options = sealed_options(&shelf, &folder, [7; 32]);
+    let (library, open) = (Library::open(options.clone()).unwrap(), shelf.open(&clear).unwrap());
+    // Titles, places and words of all that is written: the delta's, the compacted base's, the app's own.
+    let marks = [OWN_CANARY, CANARY, "canary", "版本2", "第一章", "文件d1", "笔记", "SQLite format 3", "lexical"];
+    let check = || {
+        for mark in marks {
+            assert!(!in_folder(&folder, mark), "{mark} lies in clear");
+        }
+    };
+    let both = |change: &dyn Fn(&Library)| {
+        change(&library);
+        change(&open);
+        check();
+        assert_eq!(content(&library.snapshot()), content(&open.snapshot()));
+    };
+    both(&|library| drop(apply(library, &shelf.deltas[0]).unwrap()));
+    both(&|library| assert!(add(library, "n1").is_ok()));
+    both(&compact);
+    both(&|library| assert!(add(library, "n2").is_ok()));
+    assert!(in_folder(&clear, CANARY) && in_folder(&clear, OWN_CANARY), "the open one shows what is looked for");
+    let hits = |library: &Library| {
+        let snapshot = library.snapshot();
+        let hits = snapshot.lexical("canary 版本", 9, &Scope::default()).unwrap();
+        hits.iter().map(|hit| snapshot.passage(hit.key).unwrap().text).collect::<Vec<_>>()
+    };
+    assert_eq!(hits(&library), hits(&open));
+    both(&|library| drop(apply(library, &shelf.deltas[1]).unwrap()));
+    both(&|library| drop(library.rollback().unwrap()));
+    both(&compact);
+    let state = library.state().unwrap();
+    assert!(state.sealed && !state.base_sealed && !open.state().unwrap().sealed);
+    let before = content(&library.snapshot());
+    drop(library);
+    let library = Library::open(options).unwrap();
+    library.verify().unwrap();
+    assert_eq!(content(&library.snapshot()), before);
+}
+
+#[test]
+fn a_wrong_key_and_no_key_are_named_and_change_nothing() {
+    let shelf = Shelf::new();
+    let folder = shelf.place("a");
+    let options = sealed_options(&shelf, &folder, [7; 32]);
+    let library = Library::open(options.clone()).unwrap();
+    apply(&library, &shelf.deltas[0]).unwrap();
+    add(&library, "n1").unwrap();
+    drop(library);
+    let before = names(&folder);
+    let error = Library::open(sealed_options(&shelf, &folder, [8; 32])).unwrap_err();
+    let wrong = |error: &Error| {
+        matches!(error, Error::Pack(lorekit_pack::Error::Sealed { source: lorekit_seal::Error::WrongKey, .. }))
+    };
+    assert!(wrong(&error), "{error}");
+    let error = shelf.open(&folder).unwrap_err();
+    assert!(matches!(error, Error::Pack(lorekit_pack::Error::KeyNeeded { .. })), "{error}");
+    assert_eq!(names(&folder), before);
+    assert_eq!(local_ids(&Library::open(options).unwrap()), ["n1"]);
 }
 
 /// Eight readers, and a writer that applies, compacts and rolls back all the time.

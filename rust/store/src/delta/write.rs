@@ -125,8 +125,7 @@ pub fn write_delta(
     }
     progress(BuildProgress { stage: BuildStage::Text, done: total, total });
     let database = text.finish()?;
-    writer.section_from_file(SectionKind::Passages, database.path())?;
-    drop(database);
+    database.write(&mut writer)?;
     let vectors = VectorBuild { rows: &matrix, dims, index: input.index, held_out_queries: &[] };
     let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
     progress(BuildProgress { stage: BuildStage::Pack, done: 0, total: 1 });

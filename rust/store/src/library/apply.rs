@@ -58,7 +58,7 @@ impl Library {
         let delta = delta.as_ref();
         let _changing = self.change()?;
         let mut record = self.generation().record.clone();
-        let source = Pack::open(delta)?;
+        let source = self.options.open_pack(delta)?;
         let verified = self.believe(&record, &source)?;
         let manifest = source.manifest();
         if (manifest.version, manifest.state) == (record.publisher.version, record.publisher.state) {
@@ -68,9 +68,15 @@ impl Library {
             .map_err(|refusal| Error::Refused { path: delta.into(), refusal })?;
 
         let file = NewFile::new(self, record.new_name('p'))?;
-        file.copy(delta, source.file_bytes(), &mut |done, total| progress(ApplyProgress { done, total }), cancel)?;
+        file.copy(
+            delta,
+            self.options.key.as_ref(),
+            &mut |done, total| progress(ApplyProgress { done, total }),
+            cancel,
+        )?;
         let path = file.place()?;
-        let copy = Pack::open_verified(&path)?;
+        let copy = self.options.open_pack(&path)?;
+        copy.verify()?;
         let refused = |refusal| Error::Refused { path: delta.into(), refusal };
         if copy.manifest_hash() != source.manifest_hash() || copy.signature_area() != source.signature_area() {
             return Err(refused(Refusal::ChangedOnTheWay));

@@ -8,6 +8,7 @@ use crate::library::merge::Merge;
 use crate::library::record::{Chain, Record, StoredPack};
 use crate::library::switch::NewFile;
 use crate::library::{Library, Refusal};
+use crate::output::Output;
 use crate::snapshot::{Snapshot, digest_of};
 use crate::types::{BuildProgress, Origin};
 
@@ -30,7 +31,8 @@ impl Library {
     /// revoked passages are not in the new files, and kept states that hold revoked ones are given up.
     ///
     /// Searches go on, other changes wait. A cancelled or killed compaction leaves nothing; calling it again begins anew.
-    /// Memory: the vectors as stored and the new graph, about 60 bytes a passage, and SQLite's 32 MiB; never the texts.
+    /// Memory: the vectors as stored and the new graph, about 60 bytes a passage, and SQLite's 32 MiB; the texts only in a
+    /// sealed library, whose new database is built in memory.
     /// Time is mostly the graph's.
     ///
     /// # Errors
@@ -97,14 +99,15 @@ impl Library {
         let mut manifest = snapshot.manifest().clone();
         manifest.kind = PackKind::Base;
         manifest.version = record.publisher.version;
-        let merge = Merge { snapshot: &snapshot, origin: Origin::Publisher, manifest, without: None };
+        let output = Output { seal: self.options.key.as_ref(), sign: Some(&key) };
+        let merge = Merge { snapshot: &snapshot, origin: Origin::Publisher, manifest, output, without: None };
         let found = merge.write(&file.scratch(), progress, cancel)?;
         let expected = expected_state(&snapshot, record)?;
         if found != expected {
             let path = file.path();
             return Err(Error::Refused { path, refusal: Refusal::OtherState { expected, found } });
         }
-        let entry = self.sign_and_place(&file, &key)?;
+        let entry = self.place(&file, &key)?;
         record.publisher = Chain { packs: vec![entry], ..record.publisher.clone() };
         Ok(file)
     }

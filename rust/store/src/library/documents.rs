@@ -1,14 +1,15 @@
 //! The app's own documents: a second chain, which no pack of the publisher touches.
 
 use lorekit_cancel::CancelToken;
-use lorekit_pack::{Pack, PackKind};
+use lorekit_pack::PackKind;
 
-use crate::build::write_pack;
+use crate::build::write_pack_to;
 use crate::error::Result;
 use crate::library::Library;
 use crate::library::merge::Merge;
 use crate::library::record::{Record, StoredPack};
 use crate::library::switch::NewFile;
+use crate::output::Output;
 use crate::types::{BuildInput, BuildProgress, IndexChoice, NewDocument, NewPassage, Origin, PackFacts};
 
 impl Library {
@@ -40,8 +41,9 @@ impl Library {
             facts: &facts,
             index: IndexChoice::Auto,
         };
-        write_pack(file.scratch(), &input, progress, cancel)?;
-        let entry = self.sign_and_place(&file, &key)?;
+        let output = Output { seal: self.options.key.as_ref(), sign: Some(&key) };
+        write_pack_to(&file.scratch(), &input, output, progress, cancel)?;
+        let entry = self.place(&file, &key)?;
         let mut files = self.without_document(&mut record, &documents[0].id, progress, cancel)?.1;
         record.local.push(entry);
         record.generation += 1;
@@ -114,22 +116,19 @@ impl Library {
         manifest.version = record.generation + 1;
         manifest.kind = PackKind::Local;
         manifest.expires = None;
-        let merge = Merge { snapshot: &snapshot, origin: Origin::Local, manifest, without };
+        let key = self.installation_key()?;
+        let output = Output { seal: self.options.key.as_ref(), sign: Some(&key) };
+        let merge = Merge { snapshot: &snapshot, origin: Origin::Local, manifest, output, without };
         merge.write(&file.scratch(), progress, cancel)?;
-        let entry = self.sign_and_place(&file, &self.installation_key()?)?;
+        let entry = self.place(&file, &key)?;
         Ok((file, entry))
     }
 
-    /// Signs a pack that the device wrote, makes it durable and gives it its name.
-    pub(super) fn sign_and_place(
-        &self,
-        file: &NewFile<'_>,
-        key: &lorekit_pack::signing::SigningKey,
-    ) -> Result<StoredPack> {
-        lorekit_pack::signing::sign_pack(file.scratch(), key, None)?;
+    /// Makes a pack that the device wrote durable and gives it its name.
+    pub(super) fn place(&self, file: &NewFile<'_>, key: &lorekit_pack::signing::SigningKey) -> Result<StoredPack> {
         file.sync()?;
         let path = file.place()?;
-        self.stored(file, &Pack::open(path)?, Some(key.verifying_key().to_string()))
+        self.stored(file, &self.options.open_pack(&path)?, Some(key.verifying_key().to_string()))
     }
 
     fn local_facts(&self, record: &Record) -> PackFacts {

@@ -10,15 +10,15 @@ use std::path::Path;
 
 use lorekit_cancel::CancelToken;
 use lorekit_pack::{
-    Counts, DocumentDigest, Manifest, PackKind, PackWriter, PassageDigest, PassageId, SectionKind, StateBuilder,
-    StateHash,
+    Counts, DocumentDigest, Manifest, PackKind, PassageDigest, PassageId, SectionKind, StateBuilder, StateHash,
 };
 
 use crate::build_index::{VectorBuild, build_vectors};
 use crate::error::{Error, Result};
 use crate::matrix::encode_row;
+use crate::output::Output;
 use crate::snapshot::{Snapshot, digest_of};
-use crate::text_writer::{DocumentRow, PassageRow, TextWriter};
+use crate::text_writer::{DocumentRow, PassageRow};
 use crate::types::{BuildProgress, BuildStage, Document, IndexChoice, Origin, Passage};
 
 /// What to merge, and into what.
@@ -27,6 +27,7 @@ pub(super) struct Merge<'a> {
     pub origin: Origin,
     /// The manifest to be: counts, state, index and sections are filled in.
     pub manifest: Manifest,
+    pub output: Output<'a>,
     /// A document to leave out.
     pub without: Option<&'a str>,
 }
@@ -81,8 +82,8 @@ impl Merge<'_> {
         let mut state = StateBuilder::new();
         let live = documents.list.iter().zip(&documents.live).filter(|(_, live)| **live);
         live.for_each(|(document, _)| state.document(digest_of(document)));
-        let mut writer = PackWriter::create(path)?;
-        let mut text = TextWriter::create(path)?;
+        let mut writer = self.output.pack(path)?;
+        let mut text = self.output.text(path)?;
         documents.list.iter().try_for_each(|document| text.document(&document_row(document)))?;
         let (total, mut tokens) = (places.len() as u64, 0);
         for (done, place) in (0..).zip(&places) {
@@ -101,9 +102,7 @@ impl Merge<'_> {
             text.passage(&passage_row(&passage, place, &documents.list[place.document], digest))?;
         }
         progress(BuildProgress { stage: BuildStage::Text, done: total, total });
-        let database = text.finish()?;
-        writer.section_from_file(SectionKind::Passages, database.path())?;
-        drop(database);
+        text.finish()?.write(&mut writer)?;
         let vectors = VectorBuild { rows: &rows, dims, index: IndexChoice::Auto, held_out_queries: &[] };
         let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
         drop(rows);
@@ -117,7 +116,7 @@ impl Merge<'_> {
         self.manifest.counts = Counts { documents: documents.list.len() as u64, passages: total, tokens };
         self.manifest.state = state;
         self.manifest.index = index;
-        writer.finish(self.manifest)?;
+        writer.finish_signed(self.manifest, self.output.sign)?;
         Ok(state)
     }
 

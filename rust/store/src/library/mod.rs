@@ -19,10 +19,12 @@ mod refusal;
 mod state;
 mod switch;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use lorekit_pack::Pack;
 use lorekit_pack::signing::Trust;
+use lorekit_seal::{ChunkCache, SealKey};
 
 pub use apply::{ApplyProgress, ApplyReport};
 pub use compact::CompactReport;
@@ -46,6 +48,13 @@ pub struct LibraryOptions {
     pub folder: Option<PathBuf>,
     /// Whom to believe.
     pub trust: Trust,
+    /// Seals whatever is written to the folder. The record and the hashes in it stay readable. A folder that was begun without
+    /// it keeps its plain files until they are replaced; [`LibraryState::sealed`] says how it stands.
+    pub key: Option<SealKey>,
+    /// The publisher's key, for a base or deltas whose sections are sealed.
+    pub content_key: Option<SealKey>,
+    /// The budget for decrypted bytes; none gives the library one of its own.
+    pub cache: Option<Arc<ChunkCache>>,
     /// Today, `YYYY-MM-DD`, if the app knows. None: nothing expires.
     pub today: Option<String>,
     /// How many searches may use one graph at once.
@@ -60,11 +69,23 @@ impl LibraryOptions {
     /// A library of this base in this folder: no day, eight searches at once, two states kept.
     pub fn new(base: impl Into<PathBuf>, folder: Option<PathBuf>, trust: Trust) -> Self {
         let (base, files) = (base.into(), Arc::new(RealFiles));
-        Self { base, folder, trust, today: None, search_threads: 8, keep: 2, files }
+        let (key, content_key, cache) = (None, None, None);
+        Self { base, folder, trust, key, content_key, cache, today: None, search_threads: 8, keep: 2, files }
     }
 
     fn segment_options(&self) -> OpenOptions {
-        OpenOptions { verify_hashes: false, search_threads: self.search_threads, ..OpenOptions::default() }
+        OpenOptions {
+            verify_hashes: false,
+            search_threads: self.search_threads,
+            key: self.key.clone(),
+            content_key: self.content_key.clone(),
+            cache: self.cache.clone(),
+        }
+    }
+
+    /// Opens a pack with the keys there are. Nothing is hashed.
+    fn open_pack(&self, path: &Path) -> Result<Pack> {
+        Ok(Pack::open_with(path, &self.segment_options().pack_options())?)
     }
 }
 

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, RwLock};
 
 use lorekit_pack::signing::Trust;
 use lorekit_pack::{Pack, PackKind};
+use lorekit_seal::ChunkCache;
 
 use crate::error::{Error, Result};
 use crate::files::FileSystem;
@@ -33,7 +34,9 @@ impl Library {
     /// keeps a library from opening.
     pub fn open(options: LibraryOptions) -> Result<Self> {
         let files = Arc::clone(&options.files);
-        let base = Pack::open(&options.base)?;
+        let mut options = options;
+        options.cache.get_or_insert_with(|| ChunkCache::new(ChunkCache::DEFAULT_BUDGET));
+        let base = options.open_pack(&options.base)?;
         let Some(folder) = options.folder.clone() else {
             let opened = Opening { options: &options, folder: None, unclean: false, changed: false };
             return opened.finish(None, &base).map(|generation| Self::of(options, generation, None));
@@ -172,7 +175,7 @@ impl Opening<'_> {
         let Some(folder) = self.folder else { return Ok(()) };
         for pack in &before.packs[1..] {
             let Some(name) = &pack.name else { continue };
-            let delta = Pack::open(folder.join(name))?;
+            let delta = self.options.open_pack(&folder.join(name))?;
             let manifest = delta.manifest();
             if manifest.parent == Some(chain.state) {
                 chain.packs.push(pack.clone());
@@ -189,7 +192,7 @@ impl Opening<'_> {
             _ => self.options.base.clone(),
         };
         let identity = self.options.files.identity(&path).map_err(failed(&path, "look at a pack"))?;
-        let pack = Pack::open(&path)?;
+        let pack = self.options.open_pack(&path)?;
         if pack.manifest_hash() != entry.manifest {
             let (expected, found) = (entry.manifest.to_string(), pack.manifest_hash().to_string());
             return Err(Error::Inconsistent { path, what: "the pack", expected, found });
@@ -207,7 +210,7 @@ impl Opening<'_> {
     fn trust_of(&self, entry: &StoredPack, pack: &Pack) -> Result<Trust> {
         match (&entry.name, self.folder) {
             (Some(_), Some(folder)) if pack.manifest().kind != PackKind::Delta => {
-                Library::own_trust(&*self.options.files, folder)
+                Library::own_trust(self.options, folder)
             }
             _ => Ok(Trust { today: None, key_set_floor: 0, ..self.options.trust.clone() }),
         }

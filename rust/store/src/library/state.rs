@@ -70,6 +70,10 @@ pub struct LibraryState {
     pub revoked: u64,
     /// Of those, how many still stand in the base in its read-only place, hidden, since nobody can change that file.
     pub revoked_in_read_only_base: u64,
+    /// Whether each file of the folder that the current generation is made of is sealed.
+    pub sealed: bool,
+    /// Whether the base in its read-only place is sealed by the publisher; it can be searched in clear if not.
+    pub base_sealed: bool,
     /// Bytes of all files that the current generation is made of.
     pub bytes: u64,
     /// The last day of use of the newest pack, and whether it is over by the latest day known.
@@ -113,6 +117,8 @@ impl Library {
         for id in &record.revoked {
             hidden += u64::from(base.by_id(*id)?.is_some());
         }
+        let named = record.publisher.packs.iter().chain(&record.local).map(|pack| pack.name.is_some());
+        let sealed = members.iter().zip(named).all(|(segment, named)| !named || segment.is_sealed());
         let expires = snapshot.manifest().expires.clone();
         let Chain { version, state, .. } = record.publisher;
         let compacted = record.publisher.packs[0].name.is_some();
@@ -132,6 +138,8 @@ impl Library {
             passages: snapshot.len(),
             revoked: record.revoked.len() as u64,
             revoked_in_read_only_base: hidden,
+            sealed,
+            base_sealed: base.is_sealed(),
             bytes: all.map(|pack| pack.identity.bytes).sum(),
             expired: expires.as_ref().zip(record.day.as_ref()).is_some_and(|(last, day)| last < day),
             expires,

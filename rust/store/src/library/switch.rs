@@ -8,15 +8,18 @@ use std::sync::{Arc, PoisonError};
 use lorekit_cancel::CancelToken;
 use lorekit_pack::Pack;
 use lorekit_pack::signing::{SigningKey, Trust};
+use lorekit_seal::{Error as SealError, SealKey};
 
 use crate::error::{Error, Result};
 use crate::files::FileSystem;
 use crate::library::record::{CURRENT, Record, StoredPack, is_ours};
-use crate::library::{Generation, Library};
+use crate::library::{Generation, Library, LibraryOptions};
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
 
 const INSTALLATION_KEY: &str = "installation.key";
+/// 32 bytes, and what sealing adds.
+const MAX_KEY_BYTES: u64 = 256;
 const SCRATCH_RECORD: &str = "CURRENT.tmp";
 const COPY_BYTES: usize = 1 << 20;
 
@@ -52,17 +55,27 @@ impl<'a> NewFile<'a> {
         self.folder.join(&self.name)
     }
 
-    /// Copies a file into the scratch place and makes its bytes durable.
+    /// Copies a file into the scratch place, sealed if there is a key, and makes its bytes durable.
     pub fn copy(
         &self,
         from: &Path,
-        total: u64,
+        key: Option<&SealKey>,
         progress: &mut dyn FnMut(u64, u64),
         cancel: &CancelToken,
     ) -> Result<()> {
         let (scratch, operation) = (self.scratch(), "copy a pack");
         let mut source = std::fs::File::open(from).map_err(failed(from, operation))?;
+        let total = source.metadata().map_err(failed(from, operation))?.len();
         let mut target = self.files.create(&scratch).map_err(failed(&scratch, operation))?;
+        if let Some(key) = key {
+            progress(0, total);
+            lorekit_seal::seal_to(source, total, &mut target, key, cancel).map_err(|source| match source {
+                SealError::Io { source, .. } => failed(&scratch, operation)(source),
+                SealError::Cancelled => Error::Cancelled,
+                source => lorekit_pack::Error::Sealed { path: scratch.clone(), source }.into(),
+            })?;
+            return target.sync().map_err(failed(&scratch, "make a pack durable"));
+        }
         let mut buffer = vec![0; COPY_BYTES];
         let mut done = 0;
         loop {
@@ -184,7 +197,7 @@ impl Library {
         {
             return Ok(Arc::clone(open));
         }
-        let opened = Pack::open(&path)?;
+        let opened = self.options.open_pack(&path)?;
         // A kept pack was last verified when it was current, and nobody looked at it since. The base is hashed when the
         // library opens.
         if pack.name.is_some() {
@@ -224,17 +237,25 @@ impl Library {
     /// The key of this installation, which signs what the device writes itself; made when it is first needed.
     pub(super) fn installation_key(&self) -> Result<SigningKey> {
         let (files, folder) = (&*self.options.files, self.folder()?);
-        if let Some(key) = read_installation_key(files, folder)? {
+        if let Some(key) = read_installation_key(&self.options, folder)? {
             return Ok(key);
         }
         let key = SigningKey::generate()?;
-        replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &*key.to_seed())?;
+        let seed = key.to_seed();
+        let path = folder.join(INSTALLATION_KEY);
+        match &self.options.key {
+            None => replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &*seed)?,
+            Some(seal) => {
+                let sealed = seal.seal_bytes(INSTALLATION_KEY.as_bytes(), &*seed).map_err(sealed_error(&path))?;
+                replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &sealed)?;
+            }
+        }
         Ok(key)
     }
 
     /// Whom to believe about packs that the device wrote itself.
-    pub(super) fn own_trust(files: &dyn FileSystem, folder: &Path) -> Result<Trust> {
-        Ok(Trust::pinned(read_installation_key(files, folder)?.iter().map(SigningKey::verifying_key).collect()))
+    pub(super) fn own_trust(options: &LibraryOptions, folder: &Path) -> Result<Trust> {
+        Ok(Trust::pinned(read_installation_key(options, folder)?.iter().map(SigningKey::verifying_key).collect()))
     }
 
     /// Takes the key of this installation away, for a purge.
@@ -247,9 +268,22 @@ impl Library {
     }
 }
 
-fn read_installation_key(files: &dyn FileSystem, folder: &Path) -> Result<Option<SigningKey>> {
+fn sealed_error(path: &Path) -> impl FnOnce(SealError) -> Error {
+    let path = path.to_path_buf();
+    move |source| lorekit_pack::Error::Sealed { path, source }.into()
+}
+
+fn read_installation_key(options: &LibraryOptions, folder: &Path) -> Result<Option<SigningKey>> {
     let path = folder.join(INSTALLATION_KEY);
-    match files.read(&path, 32) {
+    match options.files.read(&path, MAX_KEY_BYTES) {
+        // A key from before the library was sealed is 32 bytes long; a sealed one is longer.
+        Ok(bytes) if bytes.len() > 32 => {
+            let Some(key) = &options.key else { return Err(lorekit_pack::Error::KeyNeeded { path }.into()) };
+            let mut seed = key.open_bytes(INSTALLATION_KEY.as_bytes(), &bytes).map_err(sealed_error(&path))?;
+            let key = seed.first_chunk::<32>().map(SigningKey::from_seed);
+            seed.fill(0);
+            Ok(key)
+        }
         Ok(bytes) => match bytes.first_chunk::<32>() {
             Some(seed) => Ok(Some(SigningKey::from_seed(seed))),
             None => Err(Error::Inconsistent {
