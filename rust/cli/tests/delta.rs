@@ -49,4 +49,30 @@ fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
     // A delta is nothing without its base, and fits no other.
     lore_fails(&["diff", text(&delta), text(&first)]);
     lore_fails(&["diff", text(&second), text(&delta)]);
+
+    // A library takes it, goes back, takes it again, and is the same after a compaction.
+    let kept = path("library");
+    let library = |command: &[&str]| {
+        let place = ["--base", text(&first), "--folder", text(&kept), "--json"];
+        [&["library"], command, &place].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    let run = |command: &[&str]| {
+        let all = library(command);
+        json(&lore_ok(&all.iter().map(String::as_str).collect::<Vec<_>>()))
+    };
+    let unsigned = library(&["apply", text(&delta)]);
+    lore_fails(&unsigned.iter().map(String::as_str).collect::<Vec<_>>());
+    let trusting = "--allow-unsigned";
+    let before = run(&["state", trusting])["state"].clone();
+    assert_eq!(run(&["apply", text(&delta), trusting])["state"], fresh["state"]);
+    assert_eq!(run(&["apply", text(&delta), trusting])["applied"], false);
+    assert_eq!(run(&["rollback", trusting])["state"], before);
+    assert_eq!(run(&["apply", text(&delta), trusting])["state"], fresh["state"]);
+    assert_eq!(run(&["compact", trusting])["publisher_packs"], 2);
+    assert!(run(&["verify", trusting])["bytes"].as_u64().unwrap() > 0);
+    let state = run(&["state", trusting]);
+    assert_eq!((&state["state"], &state["compacted"]), (&fresh["state"], &true.into()));
+    assert_eq!(run(&["purge", trusting])["refusal_recorded"], true);
+    let purged = library(&["state", trusting]);
+    lore_fails(&purged.iter().map(String::as_str).collect::<Vec<_>>());
 }
