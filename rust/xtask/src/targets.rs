@@ -52,6 +52,12 @@ pub fn test_arm(args: &[&str]) -> Result<(), String> {
         let binaries = arm_tests(&toolchain, name)?;
         eprintln!("== {name}: {} test binaries after {:.0} s", binaries.len(), started.elapsed().as_secs_f64());
         for processor in PROCESSORS {
+            if *name == "model" && processor == PROCESSORS[0] {
+                // The portable path refuses it, and half of these tests compare with that path.
+                eprintln!("   {processor}: skipped, candle's products need the dot product");
+                runs.push(json!({ "crate": name, "processor": processor, "skipped": "candle needs the dot product" }));
+                continue;
+            }
             let (mut sdot, mut smmla) = (0, 0);
             for binary in &binaries {
                 let run = emulated(&toolchain, processor, binary)?;

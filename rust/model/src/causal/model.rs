@@ -109,6 +109,14 @@ impl LanguageModel {
         if options.prefill_piece == 0 {
             return Err(Error::InvalidArgument("prefill_piece of 0".to_owned()));
         }
+        if let BackendChoice::Portable(device) = &options.backend
+            && device.is_cpu()
+            && !has_dot_product()
+        {
+            return Err(Error::InvalidArgument(
+                "the portable path on an Arm processor without the dot product".to_owned(),
+            ));
+        }
         let description = Description::read(&gguf)?;
         let weights = Weights::find(&gguf, &description)?;
         let (threads, portable) = match &options.backend {
@@ -223,6 +231,15 @@ impl fmt::Debug for LanguageModel {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("LanguageModel").field("gguf", &self.gguf).finish_non_exhaustive()
     }
+}
+
+/// Whether candle's products of quantized weights can run: on Arm they use `sdot` without asking (0.11.1), which older
+/// processors do not have. Our own kernels ask.
+fn has_dot_product() -> bool {
+    #[cfg(target_arch = "aarch64")]
+    return std::arch::is_aarch64_feature_detected!("dotprod");
+    #[cfg(not(target_arch = "aarch64"))]
+    return true;
 }
 
 fn identity(gguf: &Gguf, description: &Description) -> [u8; 32] {
