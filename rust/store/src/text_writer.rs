@@ -59,10 +59,11 @@ pub(crate) enum Database {
 impl Database {
     /// Appends it to a pack.
     pub fn write(self, writer: &mut PackWriter) -> Result<()> {
-        Ok(match self {
+        match self {
             Self::File(file) => writer.section_from_file(SectionKind::Passages, file.path())?,
             Self::Memory(bytes) => writer.section_from_bytes(SectionKind::Passages, &bytes)?,
-        })
+        }
+        Ok(())
     }
 }
 
