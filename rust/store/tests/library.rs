@@ -503,7 +503,7 @@ fn a_sealed_library_has_nothing_in_clear_at_any_time_and_answers_as_an_open_one(
         check();
         assert_eq!(content(&library.snapshot()), content(&open.snapshot()));
     };
-    both(&|library| drop(apply(library, &shelf.deltas[0]).unwrap()));
+    both(&|library| assert!(apply(library, &shelf.deltas[0]).unwrap().applied));
     both(&|library| assert!(add(library, "n1").is_ok()));
     both(&compact);
     both(&|library| assert!(add(library, "n2").is_ok()));
@@ -514,8 +514,8 @@ fn a_sealed_library_has_nothing_in_clear_at_any_time_and_answers_as_an_open_one(
         hits.iter().map(|hit| snapshot.passage(hit.key).unwrap().text).collect::<Vec<_>>()
     };
     assert_eq!(hits(&library), hits(&open));
-    both(&|library| drop(apply(library, &shelf.deltas[1]).unwrap()));
-    both(&|library| drop(library.rollback().unwrap()));
+    both(&|library| assert!(apply(library, &shelf.deltas[1]).unwrap().applied));
+    both(&|library| assert!(library.rollback().unwrap().applied));
     both(&compact);
     let state = library.state().unwrap();
     assert!(state.sealed && !state.base_sealed && !open.state().unwrap().sealed);
