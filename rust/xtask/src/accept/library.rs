@@ -188,7 +188,7 @@ fn updates(lore: &str, questions: &Path, first: &str, delta: &str) -> Result<Val
         asked[1] += u32::from(wanted("gold_v2"));
         before += u32::from(old);
         after += u32::from(new);
-        if old < wanted("gold_v1") || new < wanted("gold_v2") {
+        if (wanted("gold_v1") && !old) || (wanted("gold_v2") && !new) {
             missed.push(question["qid"].clone());
         }
     }
