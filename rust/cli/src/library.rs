@@ -1,16 +1,17 @@
 //! `lore library`: a library on this machine, kept as an app keeps one on a device.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
 use lorekit_cancel::CancelToken;
+use lorekit_pack::SealKey;
 use lorekit_pack::signing::Trust;
 use lorekit_store::{AppliedPack, ApplyReport, Library, LibraryOptions, LibraryState, Purge};
 use serde_json::{Value, json};
 
 use crate::build::with_bars;
-use crate::error::Result;
+use crate::error::{CliError, Result};
 use crate::keys::public_key;
 use crate::ui::{Progress, Style};
 
@@ -29,6 +30,9 @@ pub struct Place {
     /// Take unsigned packs: for development.
     #[arg(long)]
     allow_unsigned: bool,
+    /// A file with the key that seals whatever is written to the folder: 32 bytes, or 64 hexadecimal digits.
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
     /// Today, YYYY-MM-DD; without it nothing expires.
     #[arg(long, value_name = "DATE")]
     today: Option<String>,
@@ -83,7 +87,8 @@ impl Place {
         let roots = self.root.iter().map(|key| public_key(key)).collect::<Result<Vec<_>>>()?;
         let trust = Trust { allow_unsigned: self.allow_unsigned, ..Trust::pinned(roots) };
         let options = LibraryOptions::new(&self.base, Some(self.folder.clone()), trust);
-        Ok(Library::open(LibraryOptions { today: self.today.clone(), ..options })?)
+        let key = self.key_file.as_deref().map(read_key).transpose()?;
+        Ok(Library::open(LibraryOptions { key, today: self.today.clone(), ..options })?)
     }
 
     /// Prints a result as one JSON object or in words.
@@ -143,6 +148,23 @@ pub(crate) fn run(command: &LibraryCommand, cancel: &CancelToken) -> Result<()> 
             Ok(())
         }
     }
+}
+
+/// A sealing key from a file. Nothing of it is ever printed.
+fn read_key(path: &Path) -> Result<SealKey> {
+    let bytes = std::fs::read(path).map_err(CliError::file(path))?;
+    let wrong =
+        || CliError::Input { path: path.into(), reason: "is neither 32 bytes nor 64 hexadecimal digits".into() };
+    if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
+        return Ok(SealKey::new(key));
+    }
+    let digits = bytes.trim_ascii();
+    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
+    let pair = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
+    let (pairs, rest) = digits.as_chunks::<2>();
+    let key: Option<Vec<u8>> = pairs.iter().map(pair).collect();
+    let key = key.filter(|_| rest.is_empty()).and_then(|key| key.try_into().ok()).ok_or_else(wrong)?;
+    Ok(SealKey::new(key))
 }
 
 fn apply(deltas: &[PathBuf], place: &Place, cancel: &CancelToken) -> Result<()> {
@@ -225,6 +247,8 @@ fn state_json(state: &LibraryState) -> Value {
         "passages": state.passages,
         "revoked": state.revoked,
         "revoked_in_read_only_base": state.revoked_in_read_only_base,
+        "sealed": state.sealed,
+        "base_sealed": state.base_sealed,
         "bytes": state.bytes,
         "expires": state.expires,
         "expired": state.expired,
@@ -259,6 +283,11 @@ fn show(state: &LibraryState) {
         line("", format!("{hidden} revoked passages still stand in the base in its own place, hidden"));
     }
     line("bytes", state.bytes.to_string());
+    let sealed = |sealed| if sealed { "sealed" } else { "in clear" };
+    line(
+        "files",
+        format!("the folder's {}, the base in its own place {}", sealed(state.sealed), sealed(state.base_sealed)),
+    );
     if let Some(day) = &state.expires {
         line("expires", format!("{day}{}", if state.expired { ", over" } else { "" }));
     }

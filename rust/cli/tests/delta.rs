@@ -75,4 +75,24 @@ fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
     assert_eq!(run(&["purge", trusting])["refusal_recorded"], true);
     let purged = library(&["state", trusting]);
     lore_fails(&purged.iter().map(String::as_str).collect::<Vec<_>>());
+
+    // With a key, nothing of the delta's text lies in the folder in clear; without it the folder does not open.
+    let (key, sealed) = (path("key"), path("sealed"));
+    std::fs::write(&key, "0f".repeat(32)).unwrap();
+    let place = ["--base", text(&first), "--folder", text(&sealed), "--json", trusting];
+    let with_key = [&["library", "apply", text(&delta), "--key-file", text(&key)][..], &place].concat();
+    assert_eq!(json(&lore_ok(&with_key))["state"], fresh["state"]);
+    let clear = std::fs::read(&delta).unwrap();
+    let canary = "15 crowns".as_bytes();
+    let holds = |bytes: &[u8]| bytes.windows(canary.len()).any(|window| window == canary);
+    assert!(holds(&clear));
+    for entry in std::fs::read_dir(&sealed).unwrap() {
+        let entry = entry.unwrap();
+        assert!(!entry.path().is_file() || !holds(&std::fs::read(entry.path()).unwrap()), "{entry:?}");
+    }
+    lore_fails(&[&["library", "state"][..], &place].concat());
+    std::fs::write(&key, "0e".repeat(32)).unwrap();
+    lore_fails(&[&["library", "state", "--key-file", text(&key)][..], &place].concat());
+    std::fs::write(&key, "no key").unwrap();
+    assert!(lore_fails(&[&["library", "state", "--key-file", text(&key)][..], &place].concat()).contains("64 hex"));
 }

@@ -18,7 +18,11 @@ const RECALL_K: usize = 10;
 const RECALL_SAMPLE: usize = 200;
 
 /// Parameters of a graph, from cheap to thorough: connectivity, expansion while adding, expansions while searching.
-const ATTEMPTS: [(usize, usize, &[usize]); 2] = [(16, 128, &[64, 128]), (32, 256, &[128, 256])];
+///
+/// Real questions are harder than the perturbed passages that recall is measured on. Over 9,347 articles of law and
+/// their 208 questions (768 dimensions), searching with an expansion of 64 finds 98.6 % of the true ten nearest and with
+/// 128 99.6 %, while both find all of them for the perturbed passages.
+const ATTEMPTS: [(usize, usize, &[usize]); 2] = [(16, 128, &[128, 256]), (32, 256, &[128, 256])];
 
 /// The vectors of a pack, and what index they shall have.
 pub(crate) struct VectorBuild<'a> {
