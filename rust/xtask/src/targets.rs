@@ -60,7 +60,7 @@ pub fn test_arm(args: &[&str]) -> Result<(), String> {
             }
             let (mut sdot, mut smmla) = (0, 0);
             for binary in &binaries {
-                let run = emulated(&toolchain, processor, binary)?;
+                let run = emulated(&toolchain, processor, binary, *name == "kernels")?;
                 let test = Path::new(binary).file_name().map(|name| name.to_string_lossy().into_owned());
                 eprintln!("   {processor}, {}: {} passed", test.as_deref().unwrap_or(name), run.passed);
                 if !run.success {
@@ -249,13 +249,18 @@ struct Run {
     smmla: u64,
 }
 
-/// Runs one test binary on an emulated processor, logging what is translated.
-fn emulated(toolchain: &Path, processor: &str, binary: &str) -> Result<Run, String> {
+/// Runs one test binary on an emulated processor; with `count`, which is slow, it counts what is translated.
+fn emulated(toolchain: &Path, processor: &str, binary: &str, count: bool) -> Result<Run, String> {
     let builds = target().join("arm");
     let log = builds.join("translated.log");
     let started = Instant::now();
-    let output = inside(toolchain, &builds, "qemu-aarch64")?
-        .args(["-cpu", processor, "-d", "in_asm", "-D", "/target/translated.log", binary])
+    let mut command = inside(toolchain, &builds, "qemu-aarch64")?;
+    command.args(["-cpu", processor]);
+    if count {
+        command.args(["-d", "in_asm", "-D", "/target/translated.log"]);
+    }
+    let output = command
+        .arg(binary)
         .stderr(Stdio::inherit())
         .output()
         .map_err(|error| format!("bwrap cannot be started: {error}"))?;
@@ -271,6 +276,9 @@ fn emulated(toolchain: &Path, processor: &str, binary: &str) -> Result<Run, Stri
         })
         .sum();
     let (mut sdot, mut smmla) = (0, 0);
+    if !count {
+        return Ok(Run { success: output.status.success(), passed, seconds, sdot, smmla });
+    }
     let file = File::open(&log).map_err(|error| format!("{}: {error}", log.display()))?;
     for line in BufReader::new(file).split(b'\n') {
         let line = line.map_err(|error| format!("{}: {error}", log.display()))?;
