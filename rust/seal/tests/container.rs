@@ -242,7 +242,7 @@ fn many_threads_read_one_file_through_one_small_cache() {
     assert_eq!(cache.used(), 0, "what a closed file had in the cache is gone");
 }
 
-/// Written once by `write_golden`; every later build must open it.
+/// Written once by the example `golden`; every later build must open it.
 const GOLDEN: &[u8] = include_bytes!("data/v1.sealed");
 
 #[test]
@@ -250,37 +250,6 @@ fn the_container_of_version_1_opens() {
     assert_eq!(read_all(GOLDEN.to_vec(), &key()).unwrap(), content(1300));
     assert_eq!(&GOLDEN[..16], b"LORESEAL\x01\0\0\0\0\x02\0\0");
     assert_eq!(GOLDEN.len(), HEADER_BYTES + 1300 + 3 * TAG_BYTES);
-}
-
-#[test]
-#[ignore = "writes the golden file of a new version of the format"]
-fn write_golden() {
-    let mut writer = SealWriter::with_chunk_bytes(Cursor::new(Vec::new()), &key(), 512).unwrap();
-    writer.write_all(&content(1300)).unwrap();
-    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/v1.sealed");
-    std::fs::write(path, writer.finish().unwrap().into_inner()).unwrap();
-}
-
-#[test]
-#[ignore = "prints what sealing costs; nothing is asserted about speed"]
-#[allow(clippy::print_stdout)]
-fn print_speed() {
-    let plain = content(64 << 20);
-    let rate = |start: std::time::Instant| 64.0 * 1.048_576 / start.elapsed().as_secs_f64();
-    for _ in 0..3 {
-        let mut sealed = Vec::with_capacity(65 << 20);
-        let start = std::time::Instant::now();
-        seal_to(&plain[..], plain.len() as u64, &mut sealed, &key(), &CancelToken::new()).unwrap();
-        let sealing = rate(start);
-        let file = SealedFile::open_source(Arc::new(sealed), &key(), &ChunkCache::new(0)).unwrap();
-        let mut back = vec![0; plain.len()];
-        let start = std::time::Instant::now();
-        file.read_once(0, &mut back).unwrap();
-        let opening = rate(start);
-        let start = std::time::Instant::now();
-        ReadAt::read_at(&plain, 0, &mut back).unwrap();
-        println!("seal {sealing:.0} MB/s, open {opening:.0} MB/s, plain copy {:.0} MB/s", rate(start));
-    }
 }
 
 proptest! {

@@ -6,6 +6,7 @@
 use std::time::Instant;
 
 use lorekit_cancel::CancelToken;
+use lorekit_pack::{ChunkCache, SealKey};
 use lorekit_store::{
     BuildInput, EmbedderInfo, IndexChoice, Metric, NewDocument, NewPassage, OpenOptions, PackFacts, PackKind, Pooling,
     RetrievalInfo, Scalar, Segment, SplitterInfo, write_pack,
@@ -137,6 +138,20 @@ fn main() {
     time("exact", &|i| drop(library.exact(&queries[i], 10, None).unwrap()));
     time("lexical, 20 characters", &|_| drop(library.lexical(&question, 10).unwrap()));
     time("passage", &|i| drop(library.passage(i as u64).unwrap()));
+    let (sealed, key) = (folder.join("sealed.lorepack"), SealKey::new([7; 32]));
+    let out = std::fs::File::create(&sealed).unwrap();
+    let plain = std::fs::File::open(&path).unwrap();
+    lorekit_seal::seal_to(plain, report.file_bytes, out, &key, &CancelToken::new()).unwrap();
+    for budget in [8 << 20, 32 << 20] {
+        let start = Instant::now();
+        let cache = Some(ChunkCache::new(budget));
+        let options = OpenOptions { key: Some(key.clone()), cache, ..OpenOptions::default() };
+        let library = Segment::open(&sealed, &options).unwrap();
+        println!("sealed, cache of {} MiB: open {:.2?}", budget >> 20, start.elapsed());
+        time("exact", &|i| drop(library.exact(&queries[i], 10, None).unwrap()));
+        time("lexical, 20 characters", &|_| drop(library.lexical(&question, 10).unwrap()));
+        time("passage", &|i| drop(library.passage(i as u64).unwrap()));
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 

@@ -3,10 +3,9 @@
 use lorekit_cancel::CancelToken;
 use lorekit_pack::{PassageDigest, PassageId};
 
-use crate::build::label_groups;
 use crate::error::Result;
 use crate::text_writer::{Database, DocumentRow, PassageRow, TextWriter};
-use crate::types::{BuildProgress, BuildStage, NewDocument, NewPassage};
+use crate::types::{BuildProgress, BuildStage, Document, NewDocument, NewPassage};
 
 /// What is computed about a passage before it is written.
 pub(crate) struct PreparedPassage {
@@ -31,18 +30,7 @@ impl TextBuild<'_> {
         cancel: &CancelToken,
     ) -> Result<Database> {
         for document in self.documents {
-            writer.document(&DocumentRow {
-                id: &document.id,
-                path: &document.path,
-                title: &document.title,
-                version: document.version.as_deref(),
-                language: &document.language,
-                valid_from: document.valid_from.as_deref(),
-                valid_to: document.valid_to.as_deref(),
-                label_groups: &label_groups(&[&document.labels]),
-                source_hash: &document.source_hash,
-                format: &document.format,
-            })?;
+            writer.document(&DocumentRow::from(&Document::from(document)))?;
         }
         let total = self.passages.len() as u64;
         for (index, (passage, prepared)) in self.passages.iter().zip(self.prepared).enumerate() {

@@ -14,6 +14,7 @@ use crate::error::{Error, Result};
 use crate::schema;
 use crate::sqlite::database_error;
 use crate::terms::lexical_terms;
+use crate::types::Document;
 
 /// A row of `documents`.
 pub(crate) struct DocumentRow<'a> {
@@ -27,6 +28,23 @@ pub(crate) struct DocumentRow<'a> {
     pub label_groups: &'a [Vec<String>],
     pub source_hash: &'a [u8; 32],
     pub format: &'a str,
+}
+
+impl<'a> From<&'a Document> for DocumentRow<'a> {
+    fn from(document: &'a Document) -> Self {
+        Self {
+            id: &document.id,
+            path: &document.path,
+            title: &document.title,
+            version: document.version.as_deref(),
+            language: &document.language,
+            valid_from: document.valid_from.as_deref(),
+            valid_to: document.valid_to.as_deref(),
+            label_groups: &document.label_groups,
+            source_hash: &document.source_hash,
+            format: &document.format,
+        }
+    }
 }
 
 /// A row of `passages`.

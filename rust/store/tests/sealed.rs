@@ -183,35 +183,3 @@ fn many_threads_read_one_sealed_segment() {
         }
     });
 }
-
-#[test]
-#[ignore = "prints what sealing costs a search; nothing is asserted about speed"]
-#[allow(clippy::print_stdout)]
-fn print_search_cost() {
-    let folder = tempfile::tempdir().unwrap();
-    let (plain, sealed) = (folder.path().join("plain"), folder.path().join("sealed"));
-    synthetic(10_000, 384, IndexChoice::Exact).write(&plain).unwrap();
-    seal(&plain, &sealed);
-    let queries = clustered_vectors(101, 384, 40, 5);
-    for (name, path, budget) in [("plain", &plain, 0), ("8 MiB", &sealed, 8 << 20), ("32 MiB", &sealed, 32 << 20)] {
-        let options = OpenOptions { cache: Some(ChunkCache::new(budget)), ..options() };
-        let start = std::time::Instant::now();
-        let segment = Segment::open(path, &options).unwrap();
-        let open = start.elapsed().as_secs_f64() * 1e3;
-        let p50 = |search: &dyn Fn(usize)| {
-            let mut times: Vec<_> = (0..queries.len())
-                .map(|n| {
-                    let start = std::time::Instant::now();
-                    search(n);
-                    start.elapsed().as_secs_f64() * 1e3
-                })
-                .collect();
-            times.sort_by(f64::total_cmp);
-            times[times.len() / 2]
-        };
-        let dense = p50(&|n| drop(segment.exact(&queries[n], 10, None).unwrap()));
-        let words = p50(&|n| drop(segment.lexical(&format!("n{} 内容", n * 97), 10).unwrap()));
-        let rows = p50(&|n| drop(segment.passage((n * 97) as u64).unwrap()));
-        println!("{name}: open {open:.1} ms, exact {dense:.2} ms, lexical {words:.2} ms, passage {rows:.3} ms");
-    }
-}

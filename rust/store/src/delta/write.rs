@@ -5,13 +5,13 @@ use std::path::Path;
 use lorekit_cancel::CancelToken;
 use lorekit_pack::{PackKind, PackWriter, SectionKind, StateBuilder, encode_withdrawals};
 
-use crate::build::{document_digest, encode_vectors, label_groups, manifest, prepare_one};
+use crate::build::{document_digest, encode_vectors, manifest, prepare_one};
 use crate::build_index::{VectorBuild, build_vectors};
 use crate::delta::{DeltaPlan, Parent};
 use crate::error::{Error, Result};
 use crate::matrix::stored_row;
 use crate::text_writer::{DocumentRow, PassageRow, TextWriter};
-use crate::types::{BuildProgress, BuildReport, BuildStage, IndexChoice, NewDocument, NewPassage, PackFacts};
+use crate::types::{BuildProgress, BuildReport, BuildStage, Document, IndexChoice, NewDocument, NewPassage, PackFacts};
 
 /// All that a delta is written from.
 #[derive(Clone, Copy)]
@@ -64,18 +64,7 @@ pub fn write_delta(
     for (index, document) in documents.iter().enumerate().filter(|(index, _)| plan.documents[*index]) {
         numbers[index] = changed_documents.len();
         changed_documents.push(document.clone());
-        text.document(&DocumentRow {
-            id: &document.id,
-            path: &document.path,
-            title: &document.title,
-            version: document.version.as_deref(),
-            language: &document.language,
-            valid_from: document.valid_from.as_deref(),
-            valid_to: document.valid_to.as_deref(),
-            label_groups: &label_groups(&[&document.labels]),
-            source_hash: &document.source_hash,
-            format: &document.format,
-        })?;
+        text.document(&DocumentRow::from(&Document::from(document)))?;
     }
     let mut last_document = None;
     let mut matrix = Vec::new();

@@ -84,7 +84,7 @@ impl Merge<'_> {
         live.for_each(|(document, _)| state.document(digest_of(document)));
         let mut writer = self.output.pack(path)?;
         let mut text = self.output.text(path)?;
-        documents.list.iter().try_for_each(|document| text.document(&document_row(document)))?;
+        documents.list.iter().try_for_each(|document| text.document(&DocumentRow::from(document)))?;
         let (total, mut tokens) = (places.len() as u64, 0);
         for (done, place) in (0..).zip(&places) {
             if done % 256 == 0 {
@@ -171,21 +171,6 @@ impl Merge<'_> {
             });
         }
         Ok(digest)
-    }
-}
-
-fn document_row(document: &Document) -> DocumentRow<'_> {
-    DocumentRow {
-        id: &document.id,
-        path: &document.path,
-        title: &document.title,
-        version: document.version.as_deref(),
-        language: &document.language,
-        valid_from: document.valid_from.as_deref(),
-        valid_to: document.valid_to.as_deref(),
-        label_groups: &document.label_groups,
-        source_hash: &document.source_hash,
-        format: &document.format,
     }
 }
 
