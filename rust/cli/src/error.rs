@@ -28,6 +28,9 @@ pub enum CliError {
     /// The engine failed.
     #[error(transparent)]
     Answer(#[from] lorekit_answer::Error),
+    /// Redacting failed.
+    #[error(transparent)]
+    Redact(#[from] lorekit_redact::Error),
     /// A file of the command itself could not be read or written.
     #[error("{path}: {source}")]
     File {
@@ -66,6 +69,7 @@ impl CliError {
                 | Self::Retrieval(lorekit_retrieval::Error::Cancelled(_))
                 | Self::Store(lorekit_store::Error::Cancelled)
                 | Self::Ingest(lorekit_ingest::IngestError::Cancelled)
+                | Self::Redact(lorekit_redact::Error::Cancelled(_))
                 | Self::Models(models::ModelsError::Cancelled)
         )
     }

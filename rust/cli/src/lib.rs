@@ -20,10 +20,12 @@ mod diff;
 mod error;
 mod eval;
 mod inspect;
+mod key_file;
 mod keys;
 mod labels;
 mod library;
 mod rankings;
+mod redact;
 mod resolve;
 mod reuse;
 mod search;
@@ -77,6 +79,8 @@ enum Command {
     Chat(chat::ChatArgs),
     /// Open a citation: show a passage in full, with its place in the source.
     Show(show::ShowArgs),
+    /// Take personal data out of JSON Lines before anything is trained on them.
+    Redact(redact::RedactArgs),
     /// Measure the quality of retrieval on a file of questions.
     #[command(subcommand)]
     Eval(eval::EvalCommand),
@@ -104,6 +108,7 @@ pub fn run() -> ExitCode {
         Command::Ask(args) => ask::run(&args, &cancel),
         Command::Chat(args) => chat::run(&args, &cancel),
         Command::Show(args) => show::run(&args),
+        Command::Redact(args) => redact::run(&args, &cancel),
         Command::Eval(command) => eval::run(&command, &cancel),
         Command::Bench(args) => bench::run(&args, &cancel),
     };

@@ -1,6 +1,6 @@
 //! `lore library`: a library on this machine, kept as an app keeps one on a device.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
@@ -11,7 +11,8 @@ use lorekit_store::{AppliedPack, ApplyReport, Library, LibraryOptions, LibrarySt
 use serde_json::{Value, json};
 
 use crate::build::with_bars;
-use crate::error::{CliError, Result};
+use crate::error::Result;
+use crate::key_file;
 use crate::keys::public_key;
 use crate::ui::{Progress, Style};
 
@@ -87,7 +88,7 @@ impl Place {
         let roots = self.root.iter().map(|key| public_key(key)).collect::<Result<Vec<_>>>()?;
         let trust = Trust { allow_unsigned: self.allow_unsigned, ..Trust::pinned(roots) };
         let options = LibraryOptions::new(&self.base, Some(self.folder.clone()), trust);
-        let key = self.key_file.as_deref().map(read_key).transpose()?;
+        let key = self.key_file.as_deref().map(|path| key_file::read(path).map(SealKey::new)).transpose()?;
         Ok(Library::open(LibraryOptions { key, today: self.today.clone(), ..options })?)
     }
 
@@ -148,23 +149,6 @@ pub(crate) fn run(command: &LibraryCommand, cancel: &CancelToken) -> Result<()> 
             Ok(())
         }
     }
-}
-
-/// A sealing key from a file. Nothing of it is ever printed.
-fn read_key(path: &Path) -> Result<SealKey> {
-    let bytes = std::fs::read(path).map_err(CliError::file(path))?;
-    let wrong =
-        || CliError::Input { path: path.into(), reason: "is neither 32 bytes nor 64 hexadecimal digits".into() };
-    if let Ok(key) = <[u8; 32]>::try_from(bytes.as_slice()) {
-        return Ok(SealKey::new(key));
-    }
-    let digits = bytes.trim_ascii();
-    let digit = |byte: u8| char::from(byte).to_digit(16).map(|digit| digit as u8);
-    let pair = |pair: &[u8; 2]| Some(digit(pair[0])? << 4 | digit(pair[1])?);
-    let (pairs, rest) = digits.as_chunks::<2>();
-    let key: Option<Vec<u8>> = pairs.iter().map(pair).collect();
-    let key = key.filter(|_| rest.is_empty()).and_then(|key| key.try_into().ok()).ok_or_else(wrong)?;
-    Ok(SealKey::new(key))
 }
 
 fn apply(deltas: &[PathBuf], place: &Place, cancel: &CancelToken) -> Result<()> {

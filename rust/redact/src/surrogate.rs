@@ -7,6 +7,7 @@
 
 use crate::checks;
 use crate::entity::EntityType;
+use crate::error::{Error, Result};
 use crate::fold::compact;
 
 /// Chooses surrogates under a secret key.
@@ -83,6 +84,17 @@ impl Surrogates {
     /// Surrogates under a key. Who has the key can test guesses of a value; keep it apart from the data, or drop it.
     pub fn new(key: [u8; 32]) -> Self {
         Self { key }
+    }
+
+    /// Surrogates under a key of the system's random numbers that nobody ever sees: consistent as long as this value
+    /// lives, and not repeatable after.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) where the system has no random numbers.
+    pub fn random() -> Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(|error| Error::Io(std::io::Error::other(error)))?;
+        Ok(Self::new(key))
     }
 
     fn draw(&self, kind: EntityType, value: &str, attempt: u8) -> Draw {

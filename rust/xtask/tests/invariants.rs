@@ -37,6 +37,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "lorekit-retrieval",
             "lorekit-answer",
             "lorekit-eval",
+            "lorekit-redact",
         ],
     ),
     ("lorekit-ffi", &["lorekit-answer"]),
