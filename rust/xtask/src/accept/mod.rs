@@ -1,6 +1,7 @@
 //! Acceptance runs: the figures of one area, with target, value, machine and date, as JSON.
 
 mod library;
+mod redact;
 mod speed;
 
 use std::path::PathBuf;
@@ -14,7 +15,8 @@ pub fn run(args: &[&str]) -> Result<(), String> {
         Some((&"main-job", rest)) => main_job(rest),
         Some((&"speed", rest)) => speed::run(rest),
         Some((&"library", rest)) => library::run(rest),
-        _ => Err("accept takes one of: main-job, speed, library".into()),
+        Some((&"redact", rest)) => redact::run(rest),
+        _ => Err("accept takes one of: main-job, speed, library, redact".into()),
     }
 }
 
