@@ -56,6 +56,9 @@ pub struct RedactArgs {
     /// forgotten, and the surrogates of another run are others.
     #[arg(long, value_name = "FILE")]
     key_file: Option<PathBuf>,
+    /// The data was redacted before: leave the surrogates that this report lists alone. Needs --key-file.
+    #[arg(long, value_name = "REPORT", requires = "key_file")]
+    again: Option<PathBuf>,
     /// Threads; all cores if it is not given.
     #[arg(long)]
     threads: Option<NonZeroUsize>,
@@ -169,12 +172,20 @@ fn redactor(args: &RedactArgs) -> Result<Redactor> {
         Some(path) => Surrogates::new(key_file::read(path)?),
         None => Surrogates::random()?,
     };
-    Ok(Redactor::new(Detector::new(options), policy, surrogates))
+    let redactor = Redactor::new(Detector::new(options), policy, surrogates);
+    let Some(path) = &args.again else { return Ok(redactor) };
+    let reason = "lists no surrogates: there were too many".into();
+    let own = read_report(path)?.issued.ok_or(CliError::Input { path: path.clone(), reason })?;
+    Ok(redactor.leaving(own))
+}
+
+fn read_report(path: &Path) -> Result<Report> {
+    let text = std::fs::read_to_string(path).map_err(CliError::file(path))?;
+    Report::from_json(&text).map_err(|error| reading(path, error))
 }
 
 fn check(data: &Path, report: &Path) -> Result<()> {
-    let text = std::fs::read_to_string(report).map_err(CliError::file(report))?;
-    let read = Report::from_json(&text).map_err(|error| reading(report, error))?;
+    let read = read_report(report)?;
     let file = File::open(data).map_err(CliError::file(data))?;
     lorekit_redact::check(BufReader::new(file), Some(&read), Gate::RequireReport)
         .map_err(|error| reading(data, error))?;

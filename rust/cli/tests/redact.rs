@@ -40,7 +40,13 @@ fn each_kind_can_have_an_action_of_its_own_and_surrogates_follow_their_key() {
     };
     let once = run("a", &["--key-file", text(&key)]);
     assert_eq!(once, run("b", &["--key-file", text(&key)]));
+    let listed = folder.path().join("listed.json");
+    std::fs::copy(&report, &listed).unwrap();
     assert_ne!(once, run("c", &[]), "a key that was drawn for one run");
+    let (first, second) = (folder.path().join("a"), folder.path().join("a2"));
+    let again = ["--action", "surrogate", "--key-file", text(&key), "--again", text(&listed)];
+    lore_ok(&[&["redact", text(&first), "-o", text(&second), "--report", text(&report)], &again[..]].concat());
+    assert_eq!(once, std::fs::read_to_string(&second).unwrap(), "surrogates are known by their key");
     assert!(!once.contains("13900138000") && !once.contains("李娜"));
     let kept = run("d", &["--key-file", text(&key), "--for", "PHONE=keep"]);
     assert!(kept.contains("13900138000") && !kept.contains("李娜"));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use crate::entity::EntityType;
 use crate::redactor::{Action, Redactor};
+use crate::surrogate::Issued;
 
 /// A value of the line: its bytes, decoded text, and the key it stands under.
 struct Value {
@@ -19,6 +20,7 @@ pub(crate) struct Line {
     pub(crate) bytes: Vec<u8>,
     pub(crate) counts: BTreeMap<EntityType, u64>,
     pub(crate) changed: bool,
+    pub(crate) issued: Issued,
 }
 
 /// The longest value that is read under its key; longer ones are prose, for which a key is no label.
@@ -31,7 +33,7 @@ const LONG_NUMBER: usize = 7;
 pub(crate) fn redact(redactor: &Redactor, line: &[u8]) -> Option<Line> {
     let text = std::str::from_utf8(line).ok()?;
     if text.trim().is_empty() {
-        return Some(Line { bytes: line.to_vec(), counts: BTreeMap::new(), changed: false });
+        return Some(Line { bytes: line.to_vec(), counts: BTreeMap::new(), changed: false, issued: Issued::default() });
     }
     serde_json::from_str::<serde::de::IgnoredAny>(text).ok()?;
     let values = values(text)?;
@@ -41,7 +43,7 @@ pub(crate) fn redact(redactor: &Redactor, line: &[u8]) -> Option<Line> {
         .collect();
     let mut bytes = Vec::with_capacity(line.len());
     let mut counts = BTreeMap::new();
-    let (mut at, mut changed) = (0, false);
+    let (mut at, mut changed, mut issued) = (0, false, Issued::default());
     for (value, redaction) in values.iter().zip(redactor.redact_together(&parts)) {
         for finding in &redaction.findings {
             *counts.entry(finding.kind).or_insert(0) += 1;
@@ -54,9 +56,11 @@ pub(crate) fn redact(redactor: &Redactor, line: &[u8]) -> Option<Line> {
         bytes.extend_from_slice(serde_json::to_string(&redaction.text).ok()?.as_bytes());
         at = value.end;
         changed = true;
+        // One line holds fewer than fit.
+        let _ = issued.extend(&redactor.issued(&redaction));
     }
     bytes.extend_from_slice(&line[at..]);
-    Some(Line { bytes, counts, changed })
+    Some(Line { bytes, counts, changed, issued })
 }
 
 /// The string values and long numbers of a line that is valid JSON.

@@ -47,4 +47,4 @@ pub use placeholder::Placeholders;
 pub use redactor::{Action, Edit, Policy, Redaction, Redactor};
 pub use report::{Content, Gate, Measured, Report, check};
 pub use stream::{StreamOptions, redact_jsonl};
-pub use surrogate::Surrogates;
+pub use surrogate::{Issued, Surrogates};

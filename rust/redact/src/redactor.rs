@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::detector::{Detector, whole_word};
 use crate::entity::{EntityType, Finding};
-use crate::surrogate::Surrogates;
+use crate::surrogate::{Issued, Surrogates};
 
 /// What to do with one finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -74,12 +74,33 @@ pub struct Redactor {
     detector: Detector,
     policy: Policy,
     surrogates: Surrogates,
+    own: Issued,
 }
 
 impl Redactor {
     /// A redactor with a detector, a policy, and the key of its surrogates (which only [`Action::Surrogate`] uses).
     pub fn new(detector: Detector, policy: Policy, surrogates: Surrogates) -> Self {
-        Self { detector, policy, surrogates }
+        Self { detector, policy, surrogates, own: Issued::default() }
+    }
+
+    /// Leaves alone what an earlier run put in place of values under the same key, as its report lists it: for data
+    /// that is redacted again, under newer rules or another policy. A true value that happens to be one of those
+    /// surrogates (a common name) stays as well.
+    pub fn leaving(mut self, own: Issued) -> Self {
+        self.own = own;
+        self
+    }
+
+    /// The surrogates among the replacements of a redaction, for those who will redact its text again.
+    pub fn issued(&self, redaction: &Redaction) -> Issued {
+        let mut issued = Issued::default();
+        let replaced = redaction.findings.iter().filter(|finding| self.policy.action_for(finding.kind) != Action::Keep);
+        for (finding, edit) in replaced.zip(&redaction.edits) {
+            if self.policy.action_for(finding.kind) == Action::Surrogate {
+                self.surrogates.note(&redaction.text[edit.output.clone()], &mut issued);
+            }
+        }
+        issued
     }
 
     /// The detector.
@@ -121,6 +142,7 @@ impl Redactor {
     fn find(&self, label: &str, text: &str, known: &[(EntityType, &str)]) -> Vec<Finding> {
         let mut found =
             if label.is_empty() { self.detector.find(text) } else { self.detector.find_labelled(label, text) };
+        found.retain(|finding| !self.surrogates.is_own(&text[finding.range.clone()], &self.own));
         for (kind, value) in known.iter().filter(|(_, value)| value.chars().count() > 1) {
             for (at, _) in text.match_indices(value) {
                 let place = at..at + value.len();

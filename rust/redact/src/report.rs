@@ -9,6 +9,7 @@ use crate::detector::{Detector, DetectorOptions};
 use crate::entity::EntityType;
 use crate::error::{Error, Result};
 use crate::redactor::Policy;
+use crate::surrogate::Issued;
 
 const FORMAT: &str = "lorekit-redaction-report";
 const VERSION: u32 = 1;
@@ -58,6 +59,10 @@ pub struct Report {
     pub changed_lines: u64,
     /// Findings by kind.
     pub counts: BTreeMap<EntityType, u64>,
+    /// The surrogates in the output, known to those who have their key; absent where there are more than
+    /// [`Issued::LIMIT`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issued: Option<Issued>,
     /// What the rules are known to find and miss.
     pub measured: Vec<Measured>,
 }
@@ -75,6 +80,7 @@ impl Report {
             output: Content::default(),
             changed_lines: 0,
             counts: BTreeMap::new(),
+            issued: Some(Issued::default()),
             measured: serde_json::from_str(include_str!("../data/measured.json"))
                 .expect("the file is part of the crate and a test reads it"),
         }

@@ -94,6 +94,9 @@ pub fn redact_jsonl(
                 *report.counts.entry(kind).or_insert(0) += count;
             }
             report.changed_lines += u64::from(line.changed);
+            if report.issued.as_mut().is_some_and(|issued| !issued.extend(&line.issued)) {
+                report.issued = None;
+            }
             output.write_all(&line.bytes)?;
             written.line(&line.bytes);
         }

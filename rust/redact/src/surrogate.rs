@@ -5,10 +5,64 @@
 //! without the key. Values are compared without spaces, dashes, width and case; a name is mapped word by word, so a
 //! surname alone and the full name stay together.
 
+use std::collections::BTreeSet;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 use crate::checks;
 use crate::entity::EntityType;
-use crate::error::{Error, Result};
+use crate::error::Error;
 use crate::fold::compact;
+
+/// Surrogates that were put in place of values, as fingerprints under their key: they say nothing without it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Issued(BTreeSet<u64>);
+
+impl Issued {
+    /// How many are kept, at most; 8 bytes each in a report and some 12 in memory.
+    pub const LIMIT: usize = 1 << 20;
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Adds another's; whether they all found room.
+    pub(crate) fn extend(&mut self, others: &Self) -> bool {
+        others.0.iter().all(|fingerprint| {
+            self.0.contains(fingerprint) || self.0.len() < Self::LIMIT && self.0.insert(*fingerprint)
+        })
+    }
+}
+
+/// As one string of 16 hexadecimal digits each.
+impl Serialize for Issued {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0.iter().map(|fingerprint| format!("{fingerprint:016x}")).collect::<String>())
+    }
+}
+
+impl<'de> Deserialize<'de> for Issued {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let wrong = || D::Error::custom("fingerprints are 16 hexadecimal digits each");
+        let (digits, rest) = text.as_bytes().as_chunks::<16>();
+        if !rest.is_empty() || digits.len() > Self::LIMIT {
+            return Err(wrong());
+        }
+        let one = |digits: &[u8; 16]| {
+            let digits = std::str::from_utf8(digits).ok().filter(|digits| !digits.starts_with('+'))?;
+            u64::from_str_radix(digits, 16).ok()
+        };
+        digits.iter().map(one).collect::<Option<_>>().map(Self).ok_or_else(wrong)
+    }
+}
 
 /// Chooses surrogates under a secret key.
 #[derive(Clone)]
@@ -91,10 +145,28 @@ impl Surrogates {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) where the system has no random numbers.
-    pub fn random() -> Result<Self> {
+    pub fn random() -> crate::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(|error| Error::Io(std::io::Error::other(error)))?;
         Ok(Self::new(key))
+    }
+
+    /// Notes a surrogate as one that was put in place of a value.
+    pub(crate) fn note(&self, surrogate: &str, issued: &mut Issued) {
+        issued.0.insert(self.fingerprint(surrogate));
+    }
+
+    /// Whether a text is one of the surrogates that were put in place of values under this key.
+    pub fn is_own(&self, text: &str, issued: &Issued) -> bool {
+        !issued.is_empty() && issued.0.contains(&self.fingerprint(text))
+    }
+
+    fn fingerprint(&self, surrogate: &str) -> u64 {
+        let mut hasher = blake3::Hasher::new_keyed(&self.key);
+        hasher.update(b"issued\0").update(compact(surrogate).to_lowercase().as_bytes());
+        let mut bytes = [0; 8];
+        hasher.finalize_xof().fill(&mut bytes);
+        u64::from_le_bytes(bytes)
     }
 
     fn draw(&self, kind: EntityType, value: &str, attempt: u8) -> Draw {

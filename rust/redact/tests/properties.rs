@@ -3,8 +3,8 @@
 
 use lorekit_cancel::CancelToken;
 use lorekit_redact::{
-    Action, Detector, DetectorOptions, EntityType, Error, Gate, Placeholders, Policy, Redactor, Report, StreamOptions,
-    Surrogates, check, redact_jsonl,
+    Action, Detector, DetectorOptions, EntityType, Error, Gate, Issued, Placeholders, Policy, Redactor, Report,
+    StreamOptions, Surrogates, check, redact_jsonl,
 };
 use proptest::prelude::*;
 
@@ -145,6 +145,34 @@ fn surrogates_are_valid_of_the_same_shape_and_consistent() {
         surrogates.of(EntityType::IdCard, "440524188001010014"),
         other.of(EntityType::IdCard, "440524188001010014")
     );
+}
+
+#[test]
+fn what_was_redacted_is_left_alone_by_those_who_have_key_and_report() {
+    let lines: String = (0..50u64)
+        .map(|n| format!("{{\"t\": \"我叫李娜，手机139{:08}，邮箱a{n}b@corp.cn\"}}\n", 1_380_000 + n * 7919))
+        .collect();
+    let made = |key: u8, own: Issued| {
+        let detector = Detector::new(DetectorOptions::default());
+        Redactor::new(detector, Policy::all(Action::Surrogate), Surrogates::new([key; 32])).leaving(own)
+    };
+    let run = |redactor: &Redactor, input: &str| {
+        let mut output = Vec::new();
+        let options = StreamOptions::default();
+        let report =
+            redact_jsonl(input.as_bytes(), &mut output, redactor, &options, &CancelToken::new(), &mut |_| {}).unwrap();
+        (String::from_utf8(output).unwrap(), report)
+    };
+    let (once, report) = run(&made(1, Issued::default()), &lines);
+    let report = Report::from_json(&report.to_json()).unwrap();
+    let issued = report.issued.unwrap();
+    assert_eq!(issued.len(), 101, "50 numbers, 50 addresses, one name");
+    assert_eq!(run(&made(1, issued.clone()), &once).0, once);
+    assert_ne!(run(&made(1, Issued::default()), &once).0, once, "nothing says that they are surrogates");
+    assert_ne!(run(&made(2, issued.clone()), &once).0, once, "the list says nothing under another key");
+    let (mixed, report) = run(&made(1, issued), &format!("{once}{{\"t\": \"手机13712345678\"}}\n"));
+    assert!(mixed.starts_with(&once) && !mixed.contains("13712345678"));
+    assert_eq!(report.counts[&EntityType::Phone], 1);
 }
 
 #[test]
