@@ -55,6 +55,7 @@ const LABELS: &[&str] = &[
 /// Finds addresses written in Chinese.
 pub(crate) struct ChineseAddresses {
     core: Regex,
+    one_part: Regex,
     places: HashSet<&'static str>,
 }
 
@@ -67,10 +68,13 @@ impl ChineseAddresses {
         let road = format!(
             r"[\p{{Han}}0-9]{{1,28}}?(?:大道|大街|胡同|街道|公路|路|街|巷|弄|道|村|组|屯|庄|里|坊)(?:[东西南北中]段?|[0-9一二三四五六七八九十]{{1,3}}段)?[ ]?{n}(?:号院|号楼|号|弄|栋|幢|组|巷)(?:之[0-9一二三四五六七八九十]{{1,2}})?{tail}"
         );
-        let building = format!(
-            r"\p{{Han}}{{2,28}}?(?:小区|花园|大厦|公寓|广场|家园|新村|别墅|宿舍|雅苑|苑|园|城|府|湾|里|院)[ ]?(?:{n}(?:号楼|栋|幢|座|期|单元|门|层|楼|室|房|号|户)){{2,6}}(?:[ -]?[0-9]{{3,4}}室?)?"
-        );
+        let compound = r"\p{Han}{2,28}?(?:小区|花园|大厦|公寓|广场|家园|新村|别墅|宿舍|雅苑|苑|园|城|府|湾|里|院)[ ]?";
+        let part = format!("(?:{n}(?:号楼|栋|幢|座|期|单元|门|层|楼|室|房|号|户))");
+        let building = format!(r"{compound}{part}{{2,6}}(?:[ -]?[0-9]{{3,4}}室?)?");
         Self {
+            // One part of a building alone is as often a shop's; a label and a known place make it a home.
+            one_part: Regex::new(&format!("{compound}{part}"))
+                .expect("the pattern is a constant that the tests compile"),
             core: Regex::new(&format!("(?:{road})|(?:{building})"))
                 .expect("the pattern is a constant that the tests compile"),
             places: places::PROVINCES.split_whitespace().chain(places::CITIES.split_whitespace()).collect(),
@@ -99,6 +103,13 @@ impl ChineseAddresses {
                 + if labelled { 0.15 } else { 0.0 }
                 + if rooms { 0.1 } else { 0.0 };
             found.push(Finding::new(EntityType::Address, range, score));
+        }
+        for hit in self.one_part.find_iter(text) {
+            let (skip, known) = self.begin(hit.as_str());
+            let range = hit.start() + skip..hit.end();
+            if known && has_before(text, range.start, 30, LABELS) {
+                found.push(Finding::new(EntityType::Address, range, 0.7));
+            }
         }
     }
 

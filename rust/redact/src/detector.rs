@@ -44,7 +44,7 @@ pub struct Detector {
 
 impl Detector {
     /// The version of the rules; it changes whenever a text may be judged differently.
-    pub const VERSION: &'static str = "1";
+    pub const VERSION: &'static str = "2";
 
     /// A detector for these options.
     pub fn new(options: DetectorOptions) -> Self {

@@ -169,6 +169,10 @@ impl Patterns {
         }
         let phone_words: &[&str] = &["phone", "call", "tel", "mobile", "cell", "fax", "电话", "手机", "contact"];
         for hit in self.phone_us.find_iter(text).filter(|hit| alone(text, hit.start(), hit.end())) {
+            // Numbers that are free for the caller, in China and America, are a firm's.
+            if ["400", "800", "888"].iter().any(|service| hit.as_str().trim_start_matches('(').starts_with(service)) {
+                continue;
+            }
             match judge(text, &hit.range(), phone_words) {
                 Context::For => found.push(Finding::new(EntityType::Phone, hit.range(), 0.95)),
                 Context::Silent => found.push(Finding::new(EntityType::Phone, hit.range(), 0.7)),

@@ -38,7 +38,7 @@ const GIVEN: &str = "伟芳娜秀英敏静丽强磊军洋勇艳杰娟涛明超�
 const NOT_NAMES: &str = "封存 封面 商会 公信 国库 盖有 修理 银行 银联 继承 应当 但法 时通 时更 时报 时提 和号 和时 和住 和继 和其 和本 和有 和相 高兴 高度 高级 高额 高于 高峰 高速 高校 高新 高温 高端 高管 高铁 金额 金融 金钱 金属 金卡 金色 方式 方法 方面 方向 方案 方便 方可 \
     方针 周期 周末 周一 周二 周三 周四 周五 周六 周日 周年 周转 周边 周围 于是 于此 任何 任意 任务 任职 任期 任命 白天 白色 白银 黄金 黄色 时间 时候 时效 时期 \
     安全 安排 安装 安置 安徽 平台 平安 平均 平等 平时 平方 成功 成本 成立 成员 成为 成都 成年 成人 程序 程度 江苏 江西 关于 关系 关联 关注 关闭 向上 向其 应当 \
-    应该 应付 应收 包括 包含 包装 经济 计算 计息 计划 计入 计提 明确 明细 明天 明年 明显 明示 和解 和平 全部 全国 全面 全额 全体 单位 单元 单号 单独 单据 单一 \
+    应该 应付 应收 包括 包含 包装 包容 管部 管机 简化 解任 晋升 揭露 国歌 经济 计算 计息 计划 计入 计提 明确 明细 明天 明年 明显 明示 和解 和平 全部 全国 全面 全额 全体 单位 单元 单号 单独 单据 单一 \
     余额 余款 许可 许多 谢谢 谢您 易于 路线 路由 路径 连续 连接 连带 党员 项目 项下 曾经 温度 温馨 解除 解释 解决 解约 管理 管辖 段落 雷同 龙头 石油 石化 万元 \
     万一 万分 康复 毛利 史上 严重 严格 严禁 武汉 武器 何时 何种 何人 施行 施工 郑州 陈述 陈列 卫生 卫星 沈阳 韩国 尤其 相关 相应 相同 相当 相互 文件 文化 文明 \
     文字 文本 文书 华夏 华东 华为 中华 国家 国务 国际 国内 国有 国债 国民 公司 公开 公告 公民 公共 公示 公章 公安 公平 公正 公布 公积 信用 信息 信托 信贷 \
@@ -50,7 +50,7 @@ const NOT_NAMES: &str = "封存 封面 商会 公信 国库 盖有 修理 银行
     荣誉 商标 商铺 盛大 曲线 柜台 毕业 毕竟 童年 梅花 季度 季节 纪律 纪念 符合 舒适 尚未 尚可 宁波 宁夏 包头 祝您 祝贺 甘肃 左右 左侧 欧元 欧洲 欧盟 章程 章节 \
     庄重 严肃 倪萍 樊篱 齐全 易受 乔迁 安心 安居 毛巾 郝然 陶瓷 龙江 侯补 段时 雷电 薛定 尹始 江南 江北 邱陵 秦岭 熊猫 熊市 孟买 邹城 付款 付费 付清 付息 \
     付出 付给 方某 王某 李某 张某 刘某 陈某 杨某 赵某 某某 石家 夏季 金华 廖廖 范围 范本 范例 汪洋 陆续 陆军 谭谈 钟头 钟表 崔促 姜汤 卢布 姚明星 沈没 任一 丁字 \
-    吕梁 魏晋 苏州 叶子 杜绝 蔡司 蒋介 余下 余地 潘多 袁大 董事 田地 肖像 曾用 彭博 曹操 邓小 冯小 韩元 许诺 唐山 宋体 谢绝 梁柱 郑重 罗列 罗马 林业 林地 林木 \
+    吕梁 魏晋 苏州 叶子 杜绝 蔡司 蒋介 余下 余地 潘多 袁大 董事 田地 肖像 曾用 彭博 邓小 冯小 韩元 许诺 唐山 宋体 谢绝 梁柱 郑重 罗列 罗马 林业 林地 林木 \
     何况 郭外 胡乱 胡同 朱红 马路 马来 孙子 孙女 徐州 徐徐 周密 周到 周全 吴江 赵国 黄山 黄河 杨树 陈旧 陈年 刘海 张家 张贴 李子 王国 王牌 王府 高三 高中 高考 \
     于其 于今 时常 时刻 时段 时限 时任 时代 全程 全年 全球 全文 全职 全责 全权 全款 全新 全天 乐于 乐意 和谐 和睦 明文 明知 明白 平日 平行 平常 边境 边界 应急 应予 应有 应税 \
     应用 应对 应届 计量 计价 计收 国籍 国外 国库 国产 公证 公式 公众 公务 公益 公路 公里 公元 公约 公允 信任 信函 信誉 信号 利害 利民 支撑 支队 申办 申述 商议 商定 商量 权威 \
@@ -60,6 +60,9 @@ const NOT_NAMES: &str = "封存 封面 商会 公信 国库 盖有 修理 银行
 const FOLLOW: &str = "的 了 在 于 和 与 及 是 说 把 被 给 从 向 对 将 已 因 等 同 也 都 还 就 又 再 曾 并 或 为 来 去 有 没 不 要 想 转 汇 打 收 付 办 申 投 反 表 称 \
     今 明天 明日 昨 先生 女士 小姐 老师 经理 总 同志 账 帐 名 本人 身份 手机 电话 卡 号 这 那 你 您 我 他 她 一起 之间 先 可 能 会 应 需 请 让 叫 代 替 做 开 签 存 取 用 到 \
     上月 下月 上周 下周 上个 下个 两 三人 二人 夫妇 夫妻 一家 父 母 妻 丈 儿 女 家 与";
+
+/// Function words that no given name of two characters ends in.
+const NEVER_LAST: &str = "是的了在于及把被给从向对已因也都还就又再并或没不要说称这那你您我他她须";
 
 /// Endings of what is no person: 张江公司, 王府井店.
 const NOT_FOLLOWED: &[&str] = &[
@@ -194,6 +197,126 @@ const INTRODUCTIONS: &[&str] = &[
     "房东",
 ];
 
+/// What a person is in a file or a case; a name may stand right after, as after an introduction.
+const ROLES: &[&str] = &[
+    "代表人",
+    "代理人",
+    "负责人",
+    "经办人",
+    "报案人",
+    "委托人",
+    "受托人",
+    "监护人",
+    "被保人",
+    "投诉人",
+    "举报人",
+    "报警人",
+    "保证人",
+    "抵押人",
+    "出质人",
+    "出借人",
+    "贷款人",
+    "付款人",
+    "汇款人",
+    "寄件人",
+    "收件人",
+    "收货人",
+    "发货人",
+    "领款人",
+    "继承人",
+    "证人",
+    "当事人",
+    "嫌疑人",
+    "被告人",
+    "被害人",
+    "受害人",
+    "伤者",
+    "死者",
+    "逝者",
+    "原告",
+    "被告",
+    "上诉人",
+    "法官",
+    "检察官",
+    "书记员",
+    "审判长",
+    "审判员",
+    "律师",
+    "医生",
+    "护士",
+    "患者",
+    "病人",
+    "家属",
+    "配偶",
+    "爱人",
+    "旅客",
+    "乘客",
+    "顾客",
+    "业主",
+    "租客",
+    "租户",
+    "房客",
+    "住户",
+    "司机",
+    "驾驶员",
+    "驾驶人",
+    "乘车人",
+    "行人",
+    "骑手",
+    "快递员",
+    "业务员",
+    "柜员",
+    "专员",
+    "客服",
+    "坐席",
+    "员工",
+    "职员",
+    "雇员",
+    "同事",
+    "主管",
+    "主任",
+    "总监",
+    "董事长",
+    "董事",
+    "监事",
+    "股东",
+    "合伙人",
+    "行长",
+    "科长",
+    "处长",
+    "局长",
+    "校长",
+    "教授",
+    "班主任",
+    "老师",
+    "学生",
+    "学员",
+    "会员",
+    "买家",
+    "卖家",
+    "店主",
+    "老板",
+    "签收人",
+    "签署人",
+    "授权人",
+    "被授权人",
+    "申办人",
+    "办理人",
+    "开户人",
+    "持有人",
+    "持卡人",
+    "联系人为",
+    "联系人是",
+    "对方为",
+    "授权",
+    "转告",
+    "收款方",
+    "付款方",
+    "甲方",
+    "乙方",
+    "丙方",
+];
+
 /// Words that take a person, weaker than an introduction: a verb or a name's end must agree.
 const TAKERS: &[&str] = &[
     "给", "替", "帮", "把", "被", "和", "跟", "与", "向", "找", "由", "让", "叫", "请", "是", "为", "对", "同", "及",
@@ -283,6 +406,15 @@ const PERSON_AFTER: &[&str] = &[
     "；证件",
     "；电话",
     "；联系",
+    "之配偶",
+    "之父",
+    "之母",
+    "之子",
+    "之女",
+    "代为",
+    "，汉族",
+    "、男",
+    "、女",
     "身份证",
     "证件号",
     "手机号",
@@ -293,6 +425,9 @@ const PERSON_AFTER: &[&str] = &[
     "已婚",
     "未婚",
 ];
+
+/// What a name gains from a name right beside it.
+const IN_A_ROW: f32 = 0.15;
 
 /// Finds names written in Chinese.
 pub(crate) struct ChineseNames {
@@ -316,6 +451,7 @@ impl ChineseNames {
 
     /// Every Chinese name of a folded text.
     pub(crate) fn find(&self, text: &str, found: &mut Vec<Finding>) {
+        let first = found.len();
         let mut at = 0;
         while at < text.len() {
             let c = text[at..].chars().next().unwrap_or('\0');
@@ -328,6 +464,16 @@ impl ChineseNames {
                 continue;
             }
             at += step;
+        }
+        // 张伟和李静, 王芳、李强: names that stand in a row speak for each other.
+        let mut names: Vec<&mut Finding> = found[first..].iter_mut().collect();
+        for n in 1..names.len() {
+            let between = text.get(names[n - 1].range.end..names[n].range.start).unwrap_or_default();
+            if ["、", "和", "与", "及", " "].contains(&between) {
+                for name in &mut names[n - 1..=n] {
+                    name.score = (name.score + IN_A_ROW).min(1.0);
+                }
+            }
         }
     }
 
@@ -352,8 +498,12 @@ impl ChineseNames {
         if !is_compound && rest.get(..6).is_some_and(|word| self.not_names.contains(word)) && cue < Cue::Label {
             return None;
         }
+        // 共和国法律, 对方时: the surname is the end of a word.
+        if before.ends_with("共和") || before.ends_with('对') && rest.starts_with('方') {
+            return None;
+        }
         // A conjunction is a surname only where a label says that a name follows.
-        if rest.starts_with(['和', '时', '但', '于', '都', '那', '应']) && cue < Cue::Label {
+        if rest.starts_with(['和', '时', '但', '于', '都', '那', '应', '由', '向']) && cue < Cue::Label {
             return None;
         }
         let mut best: Option<Finding> = None;
@@ -394,6 +544,10 @@ impl ChineseNames {
         if title(&text[given.start..]) || characters.len() == 2 && title(&text[given.start + 3..]) {
             return None;
         }
+        // 李静|是: no given name ends so.
+        if characters.last().is_some_and(|c| NEVER_LAST.contains(*c)) {
+            return None;
+        }
         // The last character begins a word that follows names: 张伟|转账.
         let last = given.end - 3;
         let splits = characters.len() == 2
@@ -416,7 +570,11 @@ impl ChineseNames {
             Cue::Edge => 0.25,
             Cue::None => 0.1,
         };
-        score += if person_after {
+        // A full name with a courtesy title is a person wherever it stands.
+        let courtesy = ["先生", "女士", "小姐", "同志"].iter().any(|word| after.starts_with(word));
+        score += if courtesy && !unusual {
+            0.45
+        } else if person_after {
             0.3
         } else if closed {
             0.2
@@ -427,7 +585,7 @@ impl ChineseNames {
         };
         score += if is_compound { 0.15 } else { 0.0 };
         score += if characters.len() == 2 && !unusual && closed { 0.05 } else { 0.0 };
-        score -= if unusual { 0.2 } else { 0.0 };
+        score -= if unusual { 0.25 } else { 0.0 };
         Some(score)
     }
 }
@@ -460,7 +618,9 @@ impl Cue {
         if ["姓名", "户名", "收款人姓名", "开户名"].iter().any(|word| trimmed.ends_with(word)) {
             return Self::Label;
         }
-        if INTRODUCTIONS.iter().any(|word| trimmed.ends_with(word)) {
+        // 贷款申请人司马懿之配偶诸葛婉儿.
+        let role = |text: &str| ROLES.iter().any(|word| text.ends_with(word));
+        if INTRODUCTIONS.iter().any(|word| trimmed.ends_with(word)) || role(trimmed) {
             return Self::Introduction;
         }
         if TAKERS.iter().any(|word| trimmed.ends_with(word)) {

@@ -254,3 +254,25 @@ fn numbers_are_found_however_they_are_written_and_likes_of_them_stay() {
         assert_eq!(kinds(text), [], "{text}");
     }
 }
+
+#[test]
+fn names_and_addresses_are_found_by_roles_rows_and_titles_and_statutes_hold_none() {
+    let detector = Detector::new(DetectorOptions::default());
+    let found = |text: &str| -> Vec<String> {
+        detector.find(text).iter().map(|finding| text[finding.range.clone()].to_owned()).collect()
+    };
+    for (text, expected) in [
+        ("张伟和李静是夫妻，二人共同持有该保单。", &["张伟", "李静"][..]),
+        ("王芳、李强、赵敏三人共同出资", &["王芳", "李强", "赵敏"]),
+        ("麻烦转告刘芳女士", &["刘芳"]),
+        ("贷款申请人司马懿之配偶须到场", &["司马懿"]),
+        ("委托代理人韩梅梅，女，汉族", &["韩梅梅"]),
+        ("旅客孙悦已办理登机", &["孙悦"]),
+        ("家庭住址：湖北省武汉市武昌区丁字桥路南湖家园5栋", &["湖北省武汉市武昌区丁字桥路南湖家园5栋"]),
+        ("行业主管部门、监管部门由国务院规定；中华人民共和国法律另有规定的除外。", &[]),
+        ("经税务机关同意，方为有效；职工代表由工会选举。", &[]),
+        ("投诉电话400-820-8888，服务热线95588", &[]),
+    ] {
+        assert_eq!(found(text), expected, "{text}");
+    }
+}
