@@ -35,10 +35,12 @@ const PACKAGES: [&str; 8] = [
 /// Runs tests compiled for arm64 on three emulated processors and counts the `sdot` and `smmla` instructions that
 /// were translated: the proof of which kernels ran.
 pub fn test_arm(args: &[&str]) -> Result<(), String> {
+    const ALL: [&str; 3] = ["kernels", "model", "store"];
     let crates: &[&str] = match args {
         [] => &["kernels"],
-        ["--all"] => &["kernels", "model", "store"],
-        _ => return Err("test-arm takes --all (model and store too, long) or nothing".into()),
+        ["--all"] => &ALL,
+        named if named.iter().all(|name| ALL.contains(name)) => named,
+        _ => return Err("test-arm takes --all (model and store too, long), names of these crates, or nothing".into()),
     };
     eprintln!("\n== tests for arm64 under emulation");
     let toolchain = match toolchain()? {
