@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use lorekit_answer::{Answer, Citation, DeclineReason, Error, Outcome, Usage};
 
-use crate::FfiPassage;
 use crate::error::Result;
 use crate::span::FfiSpan;
+use crate::{FfiOrigin, FfiPassage};
 
 /// One step of an answer. They come in the order of the variants; `Text` and `Citation` any number of times.
 #[derive(Clone, Debug, PartialEq, uniffi::Enum)]
@@ -46,6 +46,8 @@ pub struct FfiCitation {
     pub source_start: u64,
     /// The byte after the last in the source file.
     pub source_end: u64,
+    /// Whether the passage is the publisher's or from a document of the app.
+    pub origin: FfiOrigin,
 }
 
 impl FfiCitation {
@@ -60,6 +62,7 @@ impl FfiCitation {
             quoted: FfiSpan::of(passage.as_ref(), &citation.quoted)?,
             source_start: citation.source.start,
             source_end: citation.source.end,
+            origin: citation.origin.into(),
         })
     }
 }

@@ -4,10 +4,13 @@ use lorekit_answer::{
     AnswerFormat, AnswerOptions, EngineOptions, Exchange, GpuRequest, Mode, SearchOptions, ThermalState,
 };
 
+use crate::error::FfiError;
+use crate::library::{FfiLibraryOptions, place};
+
 /// What an engine opens. Paths are absolute.
 #[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
 pub struct FfiEngineOptions {
-    /// The knowledge pack.
+    /// The knowledge pack; with `library`, its base, which is never written to.
     pub pack: String,
     /// The embedder the pack was built with, as GGUF.
     pub embedder: String,
@@ -26,6 +29,9 @@ pub struct FfiEngineOptions {
     /// Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
     #[uniffi(default = None)]
     pub gpu: Option<FfiGpuRequest>,
+    /// Makes the pack the base of a library; `None` opens the pack alone, which never changes.
+    #[uniffi(default = None)]
+    pub library: Option<FfiLibraryOptions>,
 }
 
 /// What an app says when it asks for the graphics processor.
@@ -46,10 +52,11 @@ pub struct FfiAdapterFile {
     pub path: String,
 }
 
-impl From<FfiEngineOptions> for EngineOptions {
-    fn from(options: FfiEngineOptions) -> Self {
-        Self {
-            pack: options.pack.into(),
+impl TryFrom<FfiEngineOptions> for EngineOptions {
+    type Error = FfiError;
+
+    fn try_from(options: FfiEngineOptions) -> Result<Self, FfiError> {
+        Ok(Self {
             embedder: options.embedder.into(),
             model: options.model.map(Into::into),
             adapters: options.adapters.into_iter().map(|adapter| (adapter.name, adapter.path.into())).collect(),
@@ -59,8 +66,8 @@ impl From<FfiEngineOptions> for EngineOptions {
             gpu: options
                 .gpu
                 .map(|gpu| GpuRequest { system_supported: gpu.system_supported, system_version: gpu.system_version }),
-            ..Self::default()
-        }
+            ..place(options.pack, options.library)?
+        })
     }
 }
 
@@ -84,6 +91,9 @@ pub struct FfiSearchOptions {
     pub mode: FfiSearchMode,
     /// The day for which the rules are asked, `YYYY-MM-DD`; `None` takes today.
     pub as_of: Option<String>,
+    /// The caller's access labels; without any, what is public is found.
+    #[uniffi(default = [])]
+    pub labels: Vec<String>,
 }
 
 impl From<FfiSearchOptions> for SearchOptions {
@@ -93,7 +103,7 @@ impl From<FfiSearchOptions> for SearchOptions {
             FfiSearchMode::Dense => Mode::Dense,
             FfiSearchMode::Lexical => Mode::Lexical,
         };
-        Self { limit: options.limit as usize, mode, as_of: options.as_of, ..Self::default() }
+        Self { limit: options.limit as usize, mode, as_of: options.as_of, labels: options.labels, ..Self::default() }
     }
 }
 

@@ -1,12 +1,32 @@
 //! A found passage, flat.
 
-use lorekit_answer::RetrievedPassage;
+use lorekit_answer::{Origin, RetrievedPassage};
+
+/// Who brought a passage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, uniffi::Enum)]
+pub enum FfiOrigin {
+    /// The publisher of the pack.
+    Publisher,
+    /// The app, as a document of its own on this device.
+    Local,
+}
+
+impl From<Origin> for FfiOrigin {
+    fn from(origin: Origin) -> Self {
+        match origin {
+            Origin::Publisher => Self::Publisher,
+            Origin::Local => Self::Local,
+        }
+    }
+}
 
 /// A passage that was found for a question, with its document and its place.
 #[derive(Clone, Debug, PartialEq, uniffi::Record)]
 pub struct FfiPassage {
     /// Its name across builds, in hexadecimal.
     pub id: String,
+    /// Whether the publisher or this device brought it.
+    pub origin: FfiOrigin,
     /// Its text.
     pub text: String,
     /// Stable name of its document.
@@ -48,6 +68,7 @@ impl From<RetrievedPassage> for FfiPassage {
         let passage = found.passage;
         Self {
             id: passage.id.to_string(),
+            origin: passage.origin.into(),
             text: passage.text,
             document_id: passage.document.id,
             document_title: passage.document.title,

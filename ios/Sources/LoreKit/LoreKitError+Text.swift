@@ -13,9 +13,13 @@ extension LoreKitError: LocalizedError {
     public var failureReason: String? {
         switch self {
         case .damaged(_, let reason), .unsupported(_, let reason), .adapterMismatch(_, let reason): reason
+        case .untrusted(_, let reason), .expired(_, let reason), .clockTurnedBack(_, let reason): reason
+        case .replayed(_, let reason), .fork(_, let reason), .otherParent(_, let reason), .otherPack(_, let reason): reason
+        case .invalidKey(let reason), .unusableDocument(let reason): reason
         case .storage(let reason), .internal(let reason): reason
         case .embedderMismatch(let pack, let device): "the pack has embedder \(pack), this device has \(device)"
-        case .notFound, .emptyQuestion, .questionTooLong, .noModel, .closed: nil
+        case .notFound, .keyNeeded, .wrongKey, .purged, .locked, .readOnly, .nothingToRollBackTo: nil
+        case .emptyQuestion, .questionTooLong, .noModel, .closed: nil
         }
     }
 }
@@ -56,6 +60,21 @@ extension LoreKitError {
         case .unsupported(let path, _): ("This version cannot read the file “\(name(path))”.", "Update the app.")
         case .embedderMismatch: ("The knowledge does not match the search model on this device.", "Update the app and its knowledge.")
         case .adapterMismatch(let adapter, _): ("The style “\(name(adapter))” cannot be used.", "Choose another style.")
+        case .keyNeeded(let path): ("The file “\(name(path))” is sealed, and its key is missing.", "Unlock the device and try again.")
+        case .wrongKey(let path): ("The file “\(name(path))” is sealed with another key.", "Set the knowledge up anew.")
+        case .invalidKey: ("A key cannot be used.", "Update the app.")
+        case .untrusted(let path, _): ("The file “\(name(path))” is not from a source this app trusts.", "Download it again from its publisher.")
+        case .expired(let path, _): ("The file “\(name(path))” has expired.", "Download the newest version.")
+        case .clockTurnedBack: ("The date of this device is earlier than before.", "Set the date and time.")
+        case .replayed(let path, _): ("The update “\(name(path))” is older than the knowledge on this device.", "Download the newest update.")
+        case .fork(let path, _): ("The update “\(name(path))” contradicts a version that is known already.", "Ask its publisher.")
+        case .otherParent(let path, _): ("The update “\(name(path))” does not follow the version on this device.", "Download the updates in between.")
+        case .otherPack(let path, _): ("The file “\(name(path))” belongs to other knowledge.", "Download the right one.")
+        case .purged: ("The knowledge was deleted.", "Set it up anew.")
+        case .locked: ("The knowledge is open elsewhere.", "Close it there and try again.")
+        case .readOnly: ("This knowledge cannot be changed.", nil)
+        case .nothingToRollBackTo: ("There is no earlier version.", nil)
+        case .unusableDocument: ("The document cannot be used.", "Choose another document.")
         case .emptyQuestion: ("There is no question.", "Type a question.")
         case .questionTooLong: ("The question is too long.", "Shorten it.")
         case .noModel: ("No language model is installed, so only search works.", "Download the language model.")
@@ -72,6 +91,21 @@ extension LoreKitError {
         case .unsupported(let path, _): ("当前版本无法读取文件“\(name(path))”。", "请更新应用。")
         case .embedderMismatch: ("知识库与本机的检索模型不匹配。", "请更新应用和知识库。")
         case .adapterMismatch(let adapter, _): ("无法使用风格“\(name(adapter))”。", "请选择其他风格。")
+        case .keyNeeded(let path): ("文件“\(name(path))”已加密，缺少密钥。", "请解锁设备后重试。")
+        case .wrongKey(let path): ("文件“\(name(path))”使用了其他密钥加密。", "请重新设置知识库。")
+        case .invalidKey: ("密钥无法使用。", "请更新应用。")
+        case .untrusted(let path, _): ("文件“\(name(path))”并非来自本应用信任的来源。", "请从发布者处重新下载。")
+        case .expired(let path, _): ("文件“\(name(path))”已过期。", "请下载最新版本。")
+        case .clockTurnedBack: ("本机日期早于先前的日期。", "请校正日期和时间。")
+        case .replayed(let path, _): ("更新“\(name(path))”比本机的知识库更旧。", "请下载最新更新。")
+        case .fork(let path, _): ("更新“\(name(path))”与已知版本相矛盾。", "请联系发布者。")
+        case .otherParent(let path, _): ("更新“\(name(path))”与本机版本不连续。", "请下载其间的更新。")
+        case .otherPack(let path, _): ("文件“\(name(path))”属于其他知识库。", "请下载正确的文件。")
+        case .purged: ("知识库已被删除。", "请重新设置。")
+        case .locked: ("知识库已在别处打开。", "请在别处关闭后重试。")
+        case .readOnly: ("此知识库无法更改。", nil)
+        case .nothingToRollBackTo: ("没有更早的版本。", nil)
+        case .unusableDocument: ("文档无法使用。", "请选择其他文档。")
         case .emptyQuestion: ("问题为空。", "请输入问题。")
         case .questionTooLong: ("问题过长。", "请缩短问题。")
         case .noModel: ("未安装语言模型，只能检索。", "请下载语言模型。")

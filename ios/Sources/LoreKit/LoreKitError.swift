@@ -14,6 +14,36 @@ public enum LoreKitError: Error, Hashable, Sendable {
     case embedderMismatch(pack: String, device: String)
     /// The adapter does not fit the model, or none of this name was opened: choose another.
     case adapterMismatch(adapter: String, reason: String)
+    /// A file is sealed, and the app gave no key for it.
+    case keyNeeded(path: String)
+    /// A file is sealed with another key than the app's: ask the key store for the right one.
+    case wrongKey(path: String)
+    /// A key that the app gave is no key.
+    case invalidKey(reason: String)
+    /// A pack is not signed by anyone the app trusts: do not use it.
+    case untrusted(path: String, reason: String)
+    /// The last day of a pack, or of the keys that signed it, is over: fetch a newer one.
+    case expired(path: String, reason: String)
+    /// A pack expired by a day that was seen before, and the clock now says an earlier one.
+    case clockTurnedBack(path: String, reason: String)
+    /// A delta is older than what was applied before: fetch the newest.
+    case replayed(path: String, reason: String)
+    /// A delta gives other content to a version that is known.
+    case fork(path: String, reason: String)
+    /// A delta builds on another state than the library's: fetch the ones between.
+    case otherParent(path: String, reason: String)
+    /// A pack belongs to another body of knowledge than the library.
+    case otherPack(path: String, reason: String)
+    /// The library was purged, and this folder opens no more.
+    case purged(path: String)
+    /// The library's folder is open elsewhere: one engine at a time has it.
+    case locked(path: String)
+    /// The engine was opened without a library, and nothing can be changed.
+    case readOnly
+    /// No earlier state is kept that a rollback could go to.
+    case nothingToRollBackTo
+    /// A document of the app cannot become part of the library.
+    case unusableDocument(reason: String)
     /// The question is empty.
     case emptyQuestion
     /// The question alone is longer than the window: shorten it.
@@ -35,6 +65,21 @@ public enum LoreKitError: Error, Hashable, Sendable {
         case .unsupported: "unsupported"
         case .embedderMismatch: "embedder_mismatch"
         case .adapterMismatch: "adapter_mismatch"
+        case .keyNeeded: "key_needed"
+        case .wrongKey: "wrong_key"
+        case .invalidKey: "invalid_key"
+        case .untrusted: "untrusted"
+        case .expired: "expired"
+        case .clockTurnedBack: "clock_turned_back"
+        case .replayed: "replayed"
+        case .fork: "fork"
+        case .otherParent: "other_parent"
+        case .otherPack: "other_pack"
+        case .purged: "purged"
+        case .locked: "locked"
+        case .readOnly: "read_only"
+        case .nothingToRollBackTo: "nothing_to_roll_back_to"
+        case .unusableDocument: "unusable_document"
         case .emptyQuestion: "empty_question"
         case .questionTooLong: "question_too_long"
         case .noModel: "no_model"

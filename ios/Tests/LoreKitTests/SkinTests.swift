@@ -33,6 +33,10 @@ import Testing
     private static let everyError: [LoreKitError] = [
         .notFound(path: "/a/b.lorepack"), .damaged(path: "/a/b.gguf", reason: "r"), .unsupported(path: "/a/b.gguf", reason: "r"),
         .embedderMismatch(pack: "p", device: "d"), .adapterMismatch(adapter: "calm", reason: "r"), .emptyQuestion,
+        .keyNeeded(path: "/a/b"), .wrongKey(path: "/a/b"), .invalidKey(reason: "r"), .untrusted(path: "/a/b", reason: "r"),
+        .expired(path: "/a/b", reason: "r"), .clockTurnedBack(path: "/a/b", reason: "r"), .replayed(path: "/a/b", reason: "r"),
+        .fork(path: "/a/b", reason: "r"), .otherParent(path: "/a/b", reason: "r"), .otherPack(path: "/a/b", reason: "r"),
+        .purged(path: "/a/b"), .locked(path: "/a/b"), .readOnly, .nothingToRollBackTo, .unusableDocument(reason: "r"),
         .questionTooLong(tokens: 9, limit: 5), .noModel, .storage(reason: "r"), .closed, .internal(reason: "r"),
     ]
 

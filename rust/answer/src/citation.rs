@@ -28,6 +28,7 @@ pub(crate) fn checked(
         answer: span,
         passage,
         source: source_range(source, &quoted),
+        origin: source.origin,
         quoted,
     })
 }

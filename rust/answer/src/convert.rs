@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use lorekit_store::Refusal;
+
 use crate::Error;
 
 pub(crate) fn model(error: lorekit_model::Error) -> Error {
@@ -46,20 +48,32 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         | E::ForeignMember { path, .. }
         | E::DamagedRecord { path, .. }
         | E::DamagedSeal { path } => damaged(path, &reason),
-        // What a library refuses is sound and not for it.
-        E::UnsupportedVersion { path, .. }
-        | E::Unsupported { path, .. }
-        | E::Refused { path, .. }
-        | E::Purged { path } => unsupported(path, &reason),
-        E::Locked { .. } => Error::Storage { reason },
+        E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
+        E::Refused { path, refusal } => refused(path, &refusal),
+        E::Purged { path } => Error::Purged { path },
+        E::Locked { path } => Error::Locked { path },
+        E::ReadOnlyLibrary => Error::ReadOnly,
+        E::NothingToRollBackTo => Error::NothingToRollBackTo,
         E::QueryDimensions { .. }
         | E::QueryNotFinite
         | E::NoSuchPassage { .. }
         | E::InvalidInput { .. }
-        | E::EmptyChain
-        | E::ReadOnlyLibrary
-        | E::NothingToRollBackTo => Error::Internal { reason },
+        | E::EmptyChain => Error::Internal { reason },
         E::Cancelled => Error::Cancelled,
+    }
+}
+
+/// A pack that is sound in itself and does not fit the library.
+fn refused(path: PathBuf, refusal: &Refusal) -> Error {
+    let reason = refusal.to_string();
+    match refusal {
+        Refusal::OtherPack { .. } => Error::OtherPack { path, reason },
+        Refusal::NotADelta => Error::Unsupported { path, reason },
+        Refusal::Replayed { .. } => Error::Replayed { path, reason },
+        Refusal::Fork { .. } => Error::Fork { path, reason },
+        Refusal::OtherParent { .. } => Error::OtherParent { path, reason },
+        Refusal::ClockTurnedBack { .. } => Error::ClockTurnedBack { path, reason },
+        Refusal::OtherState { .. } | Refusal::ChangedOnTheWay => Error::Damaged { path, reason },
     }
 }
 
@@ -79,13 +93,16 @@ fn pack(error: lorekit_pack::Error) -> Error {
         E::Sealed { path, source } => match source {
             lorekit_seal::Error::Io { source, .. } => Error::io(&path, &source),
             lorekit_seal::Error::Cancelled => Error::Cancelled,
-            lorekit_seal::Error::WrongKey | lorekit_seal::Error::UnsupportedVersion { .. } => {
-                unsupported(path, &reason)
-            }
+            lorekit_seal::Error::WrongKey => Error::WrongKey { path },
+            lorekit_seal::Error::UnsupportedVersion { .. } => unsupported(path, &reason),
             _ => damaged(path, &reason),
         },
-        E::KeyNeeded { path } | E::NotMapped { path, .. } => unsupported(path, &reason),
-        // Who may not be believed is refused as a file that this app does not take.
+        E::KeyNeeded { path } => Error::KeyNeeded { path },
+        E::NotMapped { path, .. } => unsupported(path, &reason),
+        E::KeySetExpired { path, .. } | E::PackExpired { path, .. } => {
+            Error::Expired { reason: without_path(&path, &reason), path }
+        }
+        E::KeyFile { reason, .. } => Error::InvalidKey { reason },
         E::Unsigned { path }
         | E::SignatureArea { path, .. }
         | E::UnsupportedSignatures { path, .. }
@@ -95,13 +112,10 @@ fn pack(error: lorekit_pack::Error) -> Error {
         | E::KeySetUnknownRoot { path, .. }
         | E::KeySetBadSignature { path, .. }
         | E::KeySetOutdated { path, .. }
-        | E::KeySetExpired { path, .. }
         | E::KeySetForOtherPack { path, .. }
         | E::RollbackBadSignature { path, .. }
         | E::RollbackUnknownSigner { path, .. }
-        | E::RollbackForOtherPack { path, .. }
-        | E::PackExpired { path, .. }
-        | E::KeyFile { path, .. } => unsupported(path, &reason),
+        | E::RollbackForOtherPack { path, .. } => Error::Untrusted { reason: without_path(&path, &reason), path },
         E::NoRandomness | E::BadDate { .. } | E::InvalidInput { .. } | E::BadIdentifier { .. } => {
             Error::Internal { reason }
         }

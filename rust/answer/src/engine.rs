@@ -2,14 +2,15 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Receiver, Sender};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use lorekit_cancel::CancelToken;
 use lorekit_store::Snapshot;
 
+use crate::changes::Changes;
 use crate::stream::{EventSender, channel};
-use crate::worker::Worker;
+use crate::worker::{Opened, Worker};
 use crate::{
     AnswerOptions, AnswerStream, EngineOptions, Error, PassageId, Result, RetrievedPassage, SearchOptions, ThermalState,
 };
@@ -18,12 +19,17 @@ use crate::{
 ///
 /// Requests run one after another on the engine's own thread; every method may be called from any thread.
 /// Dropping the engine cancels what runs and waits for the worker to end, at most one step of the model.
+///
+/// An engine that was opened on a library also changes it: [`apply`](Self::apply), [`add`](Self::add) and the like work on
+/// the caller's thread, one change at a time, while questions are asked and answered. A running request ends on the
+/// generation that it began with; what is asked after a change returned sees the new one.
 pub struct Engine {
     jobs: Mutex<Option<Sender<Job>>>,
     worker: Mutex<Option<JoinHandle<()>>>,
-    running: std::sync::Arc<Mutex<Vec<CancelToken>>>,
+    running: Arc<Mutex<Vec<CancelToken>>>,
     pack: Mutex<PackInfo>,
     model: Option<ModelInfo>,
+    pub(crate) changes: Changes,
 }
 
 /// What a pack says of itself.
@@ -47,6 +53,23 @@ pub struct PackInfo {
     pub state: String,
 }
 
+impl PackInfo {
+    /// What a generation says: the newest manifest, and counts of all that is live.
+    pub(crate) fn of(library: &Snapshot) -> Self {
+        let manifest = library.manifest();
+        Self {
+            id: manifest.pack_id.clone(),
+            version: manifest.version,
+            title: manifest.title.clone(),
+            languages: manifest.languages.clone(),
+            document_count: library.document_count(),
+            passage_count: library.len(),
+            licence: manifest.licence.clone(),
+            state: manifest.state.to_string(),
+        }
+    }
+}
+
 /// What a language model says of itself.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct ModelInfo {
@@ -60,7 +83,7 @@ pub struct ModelInfo {
     pub context_tokens: usize,
 }
 
-enum Job {
+pub(crate) enum Job {
     Search {
         question: String,
         options: SearchOptions,
@@ -74,13 +97,20 @@ enum Job {
     },
     Update {
         library: Snapshot,
-        reply: Sender<Result<PackInfo>>,
+        /// None when nobody waits.
+        reply: Option<Sender<Result<()>>>,
+    },
+    Embed {
+        /// Titles and texts.
+        passages: Vec<(String, String)>,
+        cancel: CancelToken,
+        reply: Sender<Result<Vec<Vec<f32>>>>,
     },
     Care(Care),
 }
 
 /// What an app tells the engine between questions.
-enum Care {
+pub(crate) enum Care {
     MemoryWarning,
     Background,
     Thermal(ThermalState),
@@ -89,32 +119,33 @@ enum Care {
 }
 
 impl Engine {
-    /// Opens pack, embedder and, if one is named, model and adapters, on a new worker thread.
+    /// Opens pack or library, embedder and, if one is named, model and adapters, on a new worker thread.
     ///
     /// # Errors
     /// Any variant that names a file; [`Error::EmbedderMismatch`] when the pack's vectors come from another embedder.
     pub fn open(options: EngineOptions) -> Result<Self> {
         let (jobs, inbox) = mpsc::channel();
         let (opened, opening) = mpsc::channel();
-        let running = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let running = Arc::new(Mutex::new(Vec::new()));
         let worker = std::thread::Builder::new()
             .name("lorekit-engine".into())
             .spawn({
-                let running = std::sync::Arc::clone(&running);
+                let running = Arc::clone(&running);
                 move || run(&options, &opened, &inbox, &running)
             })
             .map_err(|error| Error::Internal { reason: format!("cannot start a thread: {error}") })?;
-        let (pack, model) = opening.recv().map_err(|_| died())??;
+        let Opened { pack, model, changes } = opening.recv().map_err(|_| died())??;
         Ok(Self {
             jobs: Mutex::new(Some(jobs)),
             worker: Mutex::new(Some(worker)),
             running,
             pack: Mutex::new(pack),
             model,
+            changes,
         })
     }
 
-    /// What the pack says of itself, as of the last [`update`](Self::update).
+    /// What the pack says of itself, as of the last change.
     pub fn pack_info(&self) -> PackInfo {
         self.pack.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -127,10 +158,22 @@ impl Engine {
     /// [`Error::EmbedderMismatch`], and then the engine goes on as it was; [`Error::Closed`].
     pub fn update(&self, library: Snapshot) -> Result<()> {
         let (reply, result) = mpsc::channel();
-        self.submit(CancelToken::new(), Job::Update { library, reply })?;
-        let pack = result.recv().map_err(|_| Error::Closed)??;
+        let pack = PackInfo::of(&library);
+        self.submit(CancelToken::new(), Job::Update { library, reply: Some(reply) })?;
+        result.recv().map_err(|_| Error::Closed)??;
         *self.pack.lock().unwrap_or_else(PoisonError::into_inner) = pack;
         Ok(())
+    }
+
+    /// Hands the worker the generation that `current` gives, without waiting for it. What is asked from now on comes
+    /// behind it in the queue, so running requests keep theirs.
+    pub(crate) fn go_on_with(&self, current: impl FnOnce() -> Snapshot) {
+        // Under the lock, so that of two changes that end at once the newer generation is handed over last.
+        let mut pack = self.pack.lock().unwrap_or_else(PoisonError::into_inner);
+        let library = current();
+        *pack = PackInfo::of(&library);
+        // A closed engine asks nothing any more.
+        let _ = self.submit(CancelToken::new(), Job::Update { library, reply: None });
     }
 
     /// What the language model says of itself, if there is one.
@@ -205,8 +248,19 @@ impl Engine {
         self.care(Care::Clear);
     }
 
-    /// Cancels everything and ends the worker; later calls give [`Error::Closed`]. Calling it again changes nothing.
+    /// Cancels everything, changes of the library included, ends the worker, and gives the library's folder free; later
+    /// calls give [`Error::Closed`]. Calling it again changes nothing. Not to be called from a progress callback.
     pub fn close(&self) {
+        self.end_worker();
+        self.changes.end();
+    }
+
+    pub(crate) fn is_closed(&self) -> bool {
+        self.jobs.lock().unwrap_or_else(PoisonError::into_inner).is_none()
+    }
+
+    /// Takes no more requests, cancels the running ones, and waits for the worker.
+    pub(crate) fn end_worker(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
         for token in self.running.lock().unwrap_or_else(PoisonError::into_inner).drain(..) {
             token.cancel();
@@ -225,7 +279,7 @@ impl Engine {
         let _ = self.submit(CancelToken::new(), Job::Care(care));
     }
 
-    fn submit(&self, cancel: CancelToken, job: Job) -> Result<()> {
+    pub(crate) fn submit(&self, cancel: CancelToken, job: Job) -> Result<()> {
         let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
         let jobs = jobs.as_ref().ok_or(Error::Closed)?;
         self.running.lock().unwrap_or_else(PoisonError::into_inner).push(cancel);
@@ -239,19 +293,24 @@ impl Drop for Engine {
     }
 }
 
-type Opened = Result<(PackInfo, Option<ModelInfo>)>;
-
-fn run(options: &EngineOptions, opened: &Sender<Opened>, inbox: &Receiver<Job>, running: &Mutex<Vec<CancelToken>>) {
+fn run(
+    options: &EngineOptions,
+    opened: &Sender<Result<Opened>>,
+    inbox: &Receiver<Job>,
+    running: &Mutex<Vec<CancelToken>>,
+) {
     let opening = guarded(|| Worker::open(options));
     let mut worker = match opening {
-        Ok(worker) => worker,
+        Ok((worker, what)) => {
+            // A caller that has gone away needs no reply.
+            let _ = opened.send(Ok(what));
+            worker
+        }
         Err(error) => {
             let _ = opened.send(Err(error));
             return;
         }
     };
-    // A caller that has gone away needs no reply.
-    let _ = opened.send(Ok((worker.pack_info(), worker.model_info())));
     for job in inbox {
         match job {
             Job::Search { question, options, cancel, reply } => {
@@ -261,8 +320,13 @@ fn run(options: &EngineOptions, opened: &Sender<Opened>, inbox: &Receiver<Job>, 
                 let end = guarded(|| worker.answer(&question, &options, &events));
                 events.finish(end);
             }
-            Job::Update { library, reply } => {
-                let _ = reply.send(guarded(|| worker.update(library)));
+            Job::Update { library, reply } => match (guarded(|| worker.update(library)), reply) {
+                (done, Some(reply)) => drop(reply.send(done)),
+                (Err(error), None) => log::error!("the engine goes on without the library's change: {error}"),
+                (Ok(()), None) => {}
+            },
+            Job::Embed { passages, cancel, reply } => {
+                let _ = reply.send(guarded(|| worker.embed(&passages, &cancel)));
             }
             Job::Care(care) => {
                 let done = guarded(|| {

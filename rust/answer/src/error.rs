@@ -45,6 +45,104 @@ pub enum Error {
         /// Why it does not fit.
         reason: String,
     },
+    /// A file is sealed, and the app gave no key for it.
+    #[error("{path}: sealed, and no key was given for it")]
+    KeyNeeded {
+        /// The sealed file.
+        path: PathBuf,
+    },
+    /// A file is sealed with another key than the app's: ask the key store for the right one.
+    #[error("{path}: sealed with another key")]
+    WrongKey {
+        /// The sealed file.
+        path: PathBuf,
+    },
+    /// A key that the app gave is no key.
+    #[error("a key cannot be used: {reason}")]
+    InvalidKey {
+        /// What is wrong with it. Nothing of the key is in it.
+        reason: String,
+    },
+    /// A pack is not signed by anyone the app trusts, or what it is signed with does not hold: do not use it.
+    #[error("{path}: not trusted: {reason}")]
+    Untrusted {
+        /// The pack.
+        path: PathBuf,
+        /// What does not hold.
+        reason: String,
+    },
+    /// The last day of a pack, or of the keys that signed it, is over: fetch a newer one.
+    #[error("{path}: expired: {reason}")]
+    Expired {
+        /// The pack.
+        path: PathBuf,
+        /// The last day and today.
+        reason: String,
+    },
+    /// A pack expired by a day that was seen before, and the clock now says an earlier one: have the clock set.
+    #[error("{path}: the clock was turned back: {reason}")]
+    ClockTurnedBack {
+        /// The pack.
+        path: PathBuf,
+        /// The days.
+        reason: String,
+    },
+    /// A delta is older than what was applied before: fetch the newest.
+    #[error("{path}: an old version: {reason}")]
+    Replayed {
+        /// The delta.
+        path: PathBuf,
+        /// The two versions.
+        reason: String,
+    },
+    /// A delta gives other content to a version that is known: its publisher has to say which one holds.
+    #[error("{path}: two contents under one version: {reason}")]
+    Fork {
+        /// The delta.
+        path: PathBuf,
+        /// The version and both states.
+        reason: String,
+    },
+    /// A delta builds on another state than the library's: fetch the ones between.
+    #[error("{path}: does not fit here: {reason}")]
+    OtherParent {
+        /// The delta.
+        path: PathBuf,
+        /// Both states.
+        reason: String,
+    },
+    /// A pack belongs to another body of knowledge than the library.
+    #[error("{path}: of another pack: {reason}")]
+    OtherPack {
+        /// The pack.
+        path: PathBuf,
+        /// Both ids.
+        reason: String,
+    },
+    /// The library was purged, and this folder opens no more.
+    #[error("{path}: the library was purged")]
+    Purged {
+        /// The library's folder.
+        path: PathBuf,
+    },
+    /// The library's folder is open elsewhere: one engine at a time has it.
+    #[error("{path}: the library is open elsewhere")]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
+    /// The engine was opened on a pack alone, or on a library without a folder, and cannot be changed.
+    #[error("the engine was opened without a library's folder, and nothing can be changed")]
+    ReadOnly,
+    /// No earlier state is kept that a rollback could go to.
+    #[error("there is no earlier state to go back to")]
+    NothingToRollBackTo,
+    /// A document of the app cannot become part of the library.
+    #[error("the document cannot be used: {reason}")]
+    UnusableDocument {
+        /// What is wrong with it. No text of it.
+        reason: String,
+    },
     /// The question is empty.
     #[error("the question is empty")]
     EmptyQuestion,
@@ -91,6 +189,21 @@ impl Error {
             Self::Unsupported { .. } => "unsupported",
             Self::EmbedderMismatch { .. } => "embedder_mismatch",
             Self::AdapterMismatch { .. } => "adapter_mismatch",
+            Self::KeyNeeded { .. } => "key_needed",
+            Self::WrongKey { .. } => "wrong_key",
+            Self::InvalidKey { .. } => "invalid_key",
+            Self::Untrusted { .. } => "untrusted",
+            Self::Expired { .. } => "expired",
+            Self::ClockTurnedBack { .. } => "clock_turned_back",
+            Self::Replayed { .. } => "replayed",
+            Self::Fork { .. } => "fork",
+            Self::OtherParent { .. } => "other_parent",
+            Self::OtherPack { .. } => "other_pack",
+            Self::Purged { .. } => "purged",
+            Self::Locked { .. } => "locked",
+            Self::ReadOnly => "read_only",
+            Self::NothingToRollBackTo => "nothing_to_roll_back_to",
+            Self::UnusableDocument { .. } => "unusable_document",
             Self::EmptyQuestion => "empty_question",
             Self::QuestionTooLong { .. } => "question_too_long",
             Self::NoModel => "no_model",

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use lorekit_store::Passage;
+use lorekit_store::{Origin, Passage};
 
 use crate::Usage;
 
@@ -60,6 +60,8 @@ pub struct Citation {
     pub quoted: Range<usize>,
     /// Bytes in the source file: those of the quote where text and source agree byte for byte, else those of the passage.
     pub source: Range<u64>,
+    /// Whether the passage is the publisher's or from a document of the app.
+    pub origin: Origin,
 }
 
 /// How an answer ended. Declining is a result, not an error.

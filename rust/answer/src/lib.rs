@@ -26,21 +26,28 @@
 //! # }
 //! ```
 //!
+//! Over a library ([`EngineOptions::library`]) the engine also takes the publisher's deltas and the app's own documents,
+//! while it answers: [`Engine::apply`], [`Engine::add`], [`Engine::rollback`] and others.
+//!
 //! One worker thread owns the models and the cache; requests queue; each has its own [`AnswerStream`] and can be cancelled.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod changes;
 mod citation;
 mod convert;
 mod copying;
 mod cores;
 mod decode;
+mod document;
 mod engine;
 mod error;
 mod event;
 mod format;
 mod generator;
+mod keys;
+mod library;
 mod lifecycle;
 mod options;
 mod prefix_cache;
@@ -53,15 +60,22 @@ mod token_index;
 mod usage;
 mod worker;
 
+pub use changes::{AddReport, ChangeProgress, ChangeStage};
+pub use document::{OwnDocument, cut_document};
 pub use engine::{Engine, ModelInfo, PackInfo};
 pub use error::{Error, Result};
 pub use event::{Answer, AnswerEvent, Citation, DeclineReason, Outcome, RetrievedPassage};
 pub use format::AnswerFormat;
+pub use keys::{seal_key, verifying_key};
 pub use lifecycle::{SnapshotCipher, ThermalState};
 pub use lorekit_cancel::CancelToken;
+pub use lorekit_pack::signing::{Trust, VerifyingKey};
 pub use lorekit_retrieval::{Mode, SearchOptions, Weights};
 pub use lorekit_seal::SealKey;
-pub use lorekit_store::{Document, Origin, Passage, PassageId, Snapshot};
+pub use lorekit_store::{
+    AppliedPack, ApplyReport, CompactReport, Document, Kept, Library, LibraryOptions, LibraryState, LocalDocument,
+    Origin, Passage, PassageId, Purge, PurgeReport, Snapshot, StateHash,
+};
 pub use options::{AnswerOptions, Drafting, EngineOptions, Exchange, GpuRequest};
 pub use stream::{AnswerStream, NextBatch};
 pub use usage::Usage;

@@ -4,14 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use lorekit_retrieval::SearchOptions;
+use lorekit_store::LibraryOptions;
 
 use crate::{AnswerFormat, SnapshotCipher};
 
 /// What an engine opens.
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
-    /// The knowledge pack.
+    /// The knowledge pack. Not looked at if there is a library.
     pub pack: PathBuf,
+    /// A library in place of a single pack: a base in a read-only place, and a folder that takes updates and the app's
+    /// own documents. The default is none. Where its options name no day, the engine takes today, so that packs expire.
+    /// Its key also seals the cache folder, unless [`cache_cipher`](Self::cache_cipher) does.
+    pub library: Option<LibraryOptions>,
     /// The embedder the pack was built with, as GGUF.
     pub embedder: PathBuf,
     /// The language model, as GGUF. Without one the engine searches but does not answer.
@@ -55,6 +60,7 @@ impl Default for EngineOptions {
     fn default() -> Self {
         Self {
             pack: PathBuf::new(),
+            library: None,
             embedder: PathBuf::new(),
             model: None,
             adapters: Vec::new(),

@@ -26,6 +26,17 @@ const FIXED: usize = 4 + 4 + 4 + 8;
 /// A head of more bytes is damaged: it names thousands of passages.
 const LONGEST_HEAD: usize = 1 << 16;
 
+/// The folder in the app's cache folder.
+const FOLDER: &str = "prefixes";
+
+/// Removes what any engine kept in this cache folder.
+pub(crate) fn remove_all(cache_folder: &Path) -> io::Result<()> {
+    match fs::remove_dir_all(cache_folder.join(FOLDER)) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
 /// The name of a snapshot's file.
 pub(crate) type Key = [u8; 32];
 
@@ -59,7 +70,7 @@ impl SnapshotFolder {
         is_live: &dyn Fn(&PassageId) -> bool,
     ) -> io::Result<Self> {
         // A folder of its own: whatever else the app keeps beside it is not ours to judge.
-        let folder = cache_folder.join("prefixes");
+        let folder = cache_folder.join(FOLDER);
         fs::create_dir_all(&folder)?;
         let mut this = Self { folder, budget, cipher, entries: Vec::new() };
         for file in fs::read_dir(&this.folder)?.flatten() {

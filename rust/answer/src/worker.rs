@@ -1,13 +1,15 @@
 //! What the worker thread owns and does: it searches, decides whether there is something to answer from, and hands on.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use lorekit_cancel::CancelToken;
-use lorekit_model::embed::{Embedder, EmbedderOptions};
+use lorekit_model::embed::{Embedder, EmbedderOptions, Passage};
 use lorekit_retrieval::{Mode, Retriever, SearchOptions};
 use lorekit_store::{OpenOptions, PassageId, Snapshot};
 
+use crate::changes::{Changes, open_library};
 use crate::cores::threads;
 use crate::engine::{ModelInfo, PackInfo};
 use crate::format::Language;
@@ -16,46 +18,48 @@ use crate::stream::EventSender;
 use crate::today::today;
 use crate::{
     Answer, AnswerEvent, AnswerOptions, DeclineReason, EngineOptions, Error, Outcome, Result, RetrievedPassage,
-    ThermalState, Usage, convert,
+    SnapshotCipher, ThermalState, Usage, convert,
 };
 
 pub(crate) struct Worker {
     library: Snapshot,
-    embedder: Embedder,
+    embedder: Arc<Embedder>,
     generator: Option<Generator>,
     thermal: ThermalState,
 }
 
+/// What the engine keeps of an opening.
+pub(crate) struct Opened {
+    pub pack: PackInfo,
+    pub model: Option<ModelInfo>,
+    pub changes: Changes,
+}
+
 impl Worker {
-    pub(crate) fn open(options: &EngineOptions) -> Result<Self> {
+    pub(crate) fn open(options: &EngineOptions) -> Result<(Self, Opened)> {
         let threads = threads(options.threads);
-        let library = Snapshot::open_pack(&options.pack, &OpenOptions::default()).map_err(convert::store)?;
+        let store = options.library.as_ref().map(|place| open_library(place, options)).transpose()?;
+        let library = match &store {
+            Some(store) => store.snapshot(),
+            None => Snapshot::open_pack(&options.pack, &OpenOptions::default()).map_err(convert::store)?,
+        };
         let embedder_options =
             EmbedderOptions { threads, side_folder: side_folder(options), ..EmbedderOptions::default() };
         let embedder = Embedder::open(&options.embedder, &embedder_options).map_err(convert::model)?;
         Retriever::new(&library, &embedder).map_err(convert::retrieval)?;
         let generator = match &options.model {
-            Some(_) => Some(Generator::open(options, threads, &library)?),
+            Some(_) => Some(Generator::open(&sealed(options), threads, &library)?),
             None => None,
         };
-        Ok(Self { library, embedder, generator, thermal: ThermalState::default() })
+        let embedder = Arc::new(embedder);
+        let changes = Changes::new(store, Arc::clone(&embedder), options.cache_folder.clone());
+        let pack = PackInfo::of(&library);
+        let this = Self { library, embedder, generator, thermal: ThermalState::default() };
+        let model = this.model_info();
+        Ok((this, Opened { pack, model, changes }))
     }
 
-    pub(crate) fn pack_info(&self) -> PackInfo {
-        let manifest = self.library.manifest();
-        PackInfo {
-            id: manifest.pack_id.clone(),
-            version: manifest.version,
-            title: manifest.title.clone(),
-            languages: manifest.languages.clone(),
-            document_count: self.library.document_count(),
-            passage_count: self.library.len(),
-            licence: manifest.licence.clone(),
-            state: manifest.state.to_string(),
-        }
-    }
-
-    pub(crate) fn model_info(&self) -> Option<ModelInfo> {
+    fn model_info(&self) -> Option<ModelInfo> {
         let generator = self.generator.as_ref()?;
         let info = generator.model().info();
         Some(ModelInfo {
@@ -104,13 +108,23 @@ impl Worker {
     }
 
     /// Goes on with another generation of the library; what runs in between has ended, since requests run in order.
-    pub(crate) fn update(&mut self, library: Snapshot) -> Result<PackInfo> {
+    pub(crate) fn update(&mut self, library: Snapshot) -> Result<()> {
+        if library.same(&self.library) {
+            return Ok(());
+        }
         Retriever::new(&library, &self.embedder).map_err(convert::retrieval)?;
         if let Some(generator) = &mut self.generator {
             generator.update(&self.library, &library);
         }
         self.library = library;
-        Ok(self.pack_info())
+        Ok(())
+    }
+
+    /// Vectors of titles and texts, as the pack's were made.
+    pub(crate) fn embed(&self, passages: &[(String, String)], cancel: &CancelToken) -> Result<Vec<Vec<f32>>> {
+        let inputs: Vec<Passage<'_>> =
+            passages.iter().map(|(title, text)| Passage { title: Some(title), text }).collect();
+        self.embedder.embed_passages(&inputs, &mut |_| {}, cancel).map_err(convert::model)
     }
 
     pub(crate) fn set_thermal_state(&mut self, state: ThermalState) {
@@ -135,6 +149,14 @@ impl Worker {
             (None, _) => {}
         }
     }
+}
+
+/// With the library's key for what is kept in the cache folder, unless the app has a cipher of its own.
+fn sealed(options: &EngineOptions) -> EngineOptions {
+    let mut options = options.clone();
+    let key = options.library.as_ref().and_then(|library| library.key.clone());
+    options.cache_cipher = options.cache_cipher.or_else(|| Some(Arc::new(key?) as Arc<dyn SnapshotCipher>));
+    options
 }
 
 /// Where the models' side files lie.

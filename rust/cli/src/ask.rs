@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
 use crate::resolve::{self, DEFAULT_MODEL};
-use crate::search::{SearchMode, embedder, passage_json, place, show, source};
+use crate::search::{SearchMode, embedder, origin, passage_json, place, show, source};
 use crate::ui::{Style, excerpt};
 
 /// What `ask` and `chat` share.
@@ -255,6 +255,7 @@ fn citation_json(citation: &Citation) -> Value {
         "passage": citation.passage,
         "quoted": [citation.quoted.start, citation.quoted.end],
         "source": [citation.source.start, citation.source.end],
+        "origin": origin(citation.origin),
     })
 }
 
@@ -265,7 +266,7 @@ pub(crate) fn answer_json(answer: &Answer) -> Value {
         Outcome::Truncated => "truncated".to_owned(),
         Outcome::Declined(reason) => format!("declined: {reason:?}"),
     };
-    let passage = |retrieved: &RetrievedPassage| json!({ "id": retrieved.passage.id.to_string(), "place": retrieved.passage.place, "dense": retrieved.dense });
+    let passage = |retrieved: &RetrievedPassage| json!({ "id": retrieved.passage.id.to_string(), "place": retrieved.passage.place, "origin": origin(retrieved.passage.origin), "dense": retrieved.dense });
     let usage = &answer.usage;
     json!({
         "text": answer.text,

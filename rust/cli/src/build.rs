@@ -5,10 +5,9 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
+use lorekit_answer::cut_document;
 use lorekit_cancel::CancelToken;
-use lorekit_ingest::{
-    Document, PassageDraft, ReadOptions, Reading, SPLITTER_VERSION, SplitOptions, read_folder, split,
-};
+use lorekit_ingest::{Document, ReadOptions, Reading, SPLITTER_VERSION, SplitOptions, read_folder};
 use lorekit_model::embed::{self, Embedder, EmbedderOptions, Passage as EmbeddingInput};
 use lorekit_pack::{EmbedderInfo, Metric, PackKind, Pooling, RetrievalInfo, Scalar, SplitterInfo};
 use lorekit_store::{
@@ -165,7 +164,6 @@ pub(crate) fn cut(
     embedder: &Embedder,
     cancel: &CancelToken,
 ) -> Result<(Vec<NewDocument>, Vec<NewPassage>)> {
-    let count = |text: &str| embedder.count_tokens(text).unwrap_or(usize::MAX);
     let mut hashes: HashMap<&str, [u8; 32]> = HashMap::new();
     let mut new_documents = Vec::with_capacity(documents.len());
     let mut new_passages = Vec::new();
@@ -183,19 +181,9 @@ pub(crate) fn cut(
                 hash
             }
         };
-        new_documents.push(NewDocument {
-            id: document.id.clone(),
-            path: document.path.clone(),
-            title: document.title.clone(),
-            version: document.version.clone(),
-            language: document.language.code().to_owned(),
-            valid_from: document.effective.clone(),
-            valid_to: document.valid_to.clone(),
-            labels: document.labels.clone(),
-            source_hash,
-            format: document.format.name().to_owned(),
-        });
-        new_passages.extend(split(document, options, &count).into_iter().map(|draft| passage(n, draft)));
+        let (new, cut) = cut_document(n, document, source_hash, options, embedder);
+        new_documents.push(new);
+        new_passages.extend(cut);
         progress.set(n as u64 + 1);
     }
     progress.finish();
@@ -204,20 +192,6 @@ pub(crate) fn cut(
     }
     labels::check(&new_documents)?;
     Ok((new_documents, new_passages))
-}
-
-fn passage(document: usize, draft: PassageDraft) -> NewPassage {
-    NewPassage {
-        document,
-        text: draft.text,
-        title_path: draft.title_path,
-        article: draft.article,
-        place: draft.place,
-        source: draft.source.start as u64..draft.source.end as u64,
-        page: draft.page,
-        tokens: u32::try_from(draft.tokens).unwrap_or(u32::MAX),
-        labels: Vec::new(),
-    }
 }
 
 /// Vectors of a build, and the journal to remove when the pack stands.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use clap::Args;
-use lorekit_answer::{CancelToken, Engine, EngineOptions, Mode, RetrievedPassage, SearchOptions};
+use lorekit_answer::{CancelToken, Engine, EngineOptions, Mode, Origin, RetrievedPassage, SearchOptions};
 use lorekit_pack::Pack;
 use serde_json::json;
 
@@ -132,12 +132,21 @@ pub(crate) fn place(retrieved: &RetrievedPassage) -> String {
     }
 }
 
+/// Who brought a passage, as JSON names it.
+pub(crate) fn origin(origin: Origin) -> &'static str {
+    match origin {
+        Origin::Publisher => "publisher",
+        Origin::Local => "local",
+    }
+}
+
 /// File, version and bytes of a passage.
 pub(crate) fn source(retrieved: &RetrievedPassage) -> String {
     let passage = &retrieved.passage;
     let page = passage.page.map_or_else(String::new, |page| format!(", page {page}"));
     let version = passage.document.version.as_ref().map_or_else(String::new, |version| format!(", version {version}"));
-    format!("{}{version}{page}, bytes {}–{}", passage.document.path, passage.source.start, passage.source.end)
+    let local = if passage.origin == Origin::Local { "own document, " } else { "" };
+    format!("{local}{}{version}{page}, bytes {}–{}", passage.document.path, passage.source.start, passage.source.end)
 }
 
 /// A found passage as JSON.
@@ -145,6 +154,7 @@ pub(crate) fn passage_json(retrieved: &RetrievedPassage) -> serde_json::Value {
     let passage = &retrieved.passage;
     json!({
         "id": passage.id.to_string(),
+        "origin": origin(passage.origin),
         "place": passage.place,
         "title": passage.document.title,
         "title_path": passage.title_path,

@@ -33,7 +33,9 @@ mod jsonl;
 mod lines;
 mod markdown;
 mod options;
+#[cfg(feature = "pdf")]
 mod pdf;
+#[cfg(feature = "pdf")]
 mod pdf_limits;
 mod read;
 mod table;

@@ -4,10 +4,14 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::document::{Document, Format};
 use crate::error::SkipReason;
-use crate::fields::{Fields, Origin};
+#[cfg(feature = "pdf")]
+use crate::fields::Fields;
+use crate::fields::Origin;
 use crate::normalise::TextBuilder;
 use crate::options::ReadOptions;
-use crate::{front_matter, html, jsonl, lines, markdown, pdf};
+#[cfg(feature = "pdf")]
+use crate::pdf;
+use crate::{front_matter, html, jsonl, lines, markdown};
 
 /// What one file gave.
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,8 @@ pub struct BytesReading {
 
 /// Reads the bytes of one file; `path` is its relative path with `/` between the parts, and its extension says the format.
 ///
+/// PDF is read by a build with the feature `pdf`; to others it is [`SkipReason::UnsupportedType`].
+///
 /// Never fails and never panics: what cannot be used is in [`BytesReading::skipped`].
 /// Cost: time and memory linear in the bytes; a PDF is bounded by the limits in `options`.
 pub fn read_bytes(path: &str, bytes: &[u8], options: &ReadOptions) -> BytesReading {
@@ -31,6 +37,7 @@ pub fn read_bytes(path: &str, bytes: &[u8], options: &ReadOptions) -> BytesReadi
         return skipped(SkipReason::TooLarge { limit: options.max_file_bytes });
     }
     let origin = Origin { path, format, bytes: bytes.len() as u64 };
+    #[cfg(feature = "pdf")]
     if format == Format::Pdf {
         return pdf_document(bytes, options, &origin);
     }
@@ -124,6 +131,7 @@ fn text_document(source: &str, base: usize, origin: &Origin<'_>) -> Result<Docum
     Ok(document)
 }
 
+#[cfg(feature = "pdf")]
 fn pdf_document(bytes: &[u8], options: &ReadOptions, origin: &Origin<'_>) -> BytesReading {
     let extracted = match pdf::extract(bytes, options) {
         Ok(extracted) => extracted,

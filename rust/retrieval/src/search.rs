@@ -159,7 +159,8 @@ impl<'a> Retriever<'a> {
                 break;
             }
             let passage = self.library.passage(f.key)?;
-            if places.insert(passage.place.clone()) {
+            // An app may name its documents as the publisher did.
+            if places.insert((passage.origin, passage.place.clone())) {
                 ranked.push(Ranked { passage, score: f.score, dense: f.dense, lexical: f.lexical });
             }
         }

@@ -22,7 +22,16 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("lorekit-retrieval", &["lorekit-cancel", "lorekit-store", "lorekit-model"]),
     (
         "lorekit-answer",
-        &["lorekit-cancel", "lorekit-retrieval", "lorekit-store", "lorekit-model", "lorekit-pack", "lorekit-seal"],
+        &[
+            "lorekit-cancel",
+            "lorekit-retrieval",
+            "lorekit-store",
+            "lorekit-model",
+            "lorekit-pack",
+            "lorekit-seal",
+            // Cuts the app's own documents as the publisher's were cut.
+            "lorekit-ingest",
+        ],
     ),
     (
         "lorekit-cli",
@@ -42,7 +51,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ),
     ("lorekit-ffi", &["lorekit-answer"]),
     ("lorekit-bindgen", &[]),
-    ("lorekit-fixtures", &["lorekit-cancel", "lorekit-model", "lorekit-store", "lorekit-testkit"]),
+    ("lorekit-fixtures", &["lorekit-cancel", "lorekit-model", "lorekit-pack", "lorekit-store", "lorekit-testkit"]),
     ("xtask", &[]),
 ];
 

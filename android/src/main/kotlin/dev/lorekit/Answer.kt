@@ -62,12 +62,14 @@ public data class Answer(
  * @property passage index into [Answer.passages].
  * @property quoted the span of that passage's text.
  * @property source bytes in the source file.
+ * @property origin whether the passage is the publisher's or from a document of the app.
  */
 public data class Citation(
     public val answer: IntRange,
     public val passage: Int,
     public val quoted: IntRange,
     public val source: LongRange,
+    public val origin: Origin,
 )
 
 /** How an answer ended. Declining is a result, not an exception. */

@@ -1,11 +1,16 @@
 package dev.lorekit
 
 import dev.lorekit.internal.EngineHandle
+import dev.lorekit.internal.ffi.FfiChange
+import dev.lorekit.internal.ffi.FfiChangeEvent
+import dev.lorekit.internal.ffi.FfiEngine
 import dev.lorekit.internal.toFfi
 import dev.lorekit.internal.toPublic
+import java.io.File
 import kotlinx.coroutines.CoroutineDispatcher
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.Flow
+import kotlinx.coroutines.flow.emitAll
 import kotlinx.coroutines.flow.flow
 
 /**
@@ -22,11 +27,14 @@ import kotlinx.coroutines.flow.flow
  * }
  * ```
  *
- * @property pack what the pack says of itself.
+ * With [EngineConfiguration.library] it also changes its library, one change at a time, while it answers: a running
+ * answer ends on what it began with, and what is asked after a change was made sees the new version.
+ *
+ * @property pack what the pack says of itself, as of the last change.
  * @property model what the language model says of itself; null when the engine was opened without one.
  */
 public class Engine private constructor(private val handle: EngineHandle) : AutoCloseable {
-    public val pack: PackInfo = handle.ffi.packInfo().toPublic()
+    public val pack: PackInfo get() = handle.pack()
     public val model: ModelInfo? = handle.ffi.modelInfo()?.toPublic()
 
     /**
@@ -66,6 +74,91 @@ public class Engine private constructor(private val handle: EngineHandle) : Auto
     }
 
     /**
+     * What the library is.
+     *
+     * @throws LoreKitException.ReadOnly when the engine was opened on a pack alone.
+     * @throws LoreKitException.Closed when the engine is closed, before or meanwhile; so do all calls below.
+     */
+    public suspend fun libraryState(): LibraryState = handle.blocking { libraryState() }.toPublic()
+
+    /**
+     * Applies a delta of the publisher as a cold flow: nothing happens before it is collected.
+     *
+     * Emits [ChangeEvent.Progress] and [ChangeEvent.Finished]; [finalReport] collects it where nobody watches. Neither
+     * waits for running answers nor stops them. Applying what is applied already changes nothing; the report says so.
+     * Cancelling the coroutine, or leaving the flow early, stops the change, and the library is as it was unless the
+     * last step was made already; [libraryState] tells.
+     *
+     * The flow throws [LoreKitException]: `Untrusted`, `Expired`, `ClockTurnedBack`, `Replayed`, `Fork`, `OtherParent`,
+     * `OtherPack`, `WrongKey`, `Damaged`, `Storage`, `ReadOnly`, `Closed`. The library is as it was then.
+     */
+    public fun apply(delta: File): Flow<ChangeEvent<ApplyReport>> =
+        change({ apply(delta.absolutePath) }) { (it as? FfiChangeEvent.Applied)?.report?.toPublic() }
+
+    /**
+     * Adds a document of the app, or replaces the one of the same id, as a cold flow like that of [apply].
+     *
+     * It is cut and embedded on this device, between requests; its passages are found at once, as [Origin.LOCAL], and
+     * stay when the publisher's updates come. The flow throws `UnusableDocument` for what cannot be read.
+     */
+    public fun add(document: OwnDocument): Flow<ChangeEvent<AddReport>> =
+        change({ add(document.toFfi()) }) { (it as? FfiChangeEvent.Added)?.report?.toPublic() }
+
+    /** Removes a document of the app and its bytes from the library's folder; false if there is none of this id. */
+    public suspend fun remove(documentId: String): Boolean = handle.cancellable { remove(documentId, it) }
+
+    /**
+     * Goes back to the state before the last update; the app's own documents stay.
+     *
+     * @throws LoreKitException.NothingToRollBackTo when no earlier state is kept.
+     */
+    public suspend fun rollback(): ApplyReport = handle.blocking { rollback() }.toPublic()
+
+    /** Merges the library's files into as few as there can be, as a cold flow like that of [apply]. */
+    public fun compact(): Flow<ChangeEvent<CompactReport>> =
+        change({ compact() }) { (it as? FfiChangeEvent.Compacted)?.report?.toPublic() }
+
+    /**
+     * Destroys content, as a cold flow like that of [apply]. [Purge.EVERYTHING] ends all requests with
+     * [LoreKitException.Closed], and so the engine; [close] it afterwards as always.
+     */
+    public fun purge(what: Purge): Flow<ChangeEvent<PurgeReport>> = flow {
+        handle.ended(what == Purge.EVERYTHING)
+        try {
+            emitAll(change({ purge(what.toFfi()) }) { (it as? FfiChangeEvent.Purged)?.report?.toPublic() })
+        } catch (error: LoreKitException.ReadOnly) {
+            handle.ended(false)
+            throw error
+        }
+    }
+
+    /**
+     * Hashes all files of the library and compares them with what was signed; gives the number of bytes.
+     *
+     * @throws LoreKitException.Damaged with the first file that is not what it should be.
+     */
+    public suspend fun verify(): Long = handle.blocking { verify() }.toLong()
+
+    private fun <R : Any> change(start: FfiEngine.() -> FfiChange, report: (FfiChangeEvent) -> R?): Flow<ChangeEvent<R>> = flow {
+        val change = handle.translating { handle.open().start() }
+        try {
+            while (true) {
+                val event = handle.translating { change.nextEvent() }
+                if (event is FfiChangeEvent.Progress) {
+                    emit(event.progress.toPublic())
+                    continue
+                }
+                emit(ChangeEvent.Finished(checkNotNull(report(event)) { "a change ended as another one" }))
+                break
+            }
+        } finally {
+            // Cancelling the coroutine drops only the wait; this is what stops the change.
+            change.cancel()
+            change.destroy()
+        }
+    }
+
+    /**
      * Gives back the memory of caches, as soon as a running answer is done: call it from `onTrimMemory`.
      *
      * Later questions are answered as before, the next one slower. Returns at once, as do the calls below; after
@@ -90,7 +183,8 @@ public class Engine private constructor(private val handle: EngineHandle) : Auto
     public fun clearCaches(): Unit = handle.tell { clearCaches() }
 
     /**
-     * Cancels everything and frees the models. Blocks until the engine's thread has ended: at most one step of the model.
+     * Cancels everything, frees the models, and gives the library's folder free. Blocks until the engine's thread has
+     * ended, at most one step of the model, and until a change of the library has stopped.
      *
      * Running requests end with [LoreKitException.Closed], and so do later ones. Closing again changes nothing.
      */

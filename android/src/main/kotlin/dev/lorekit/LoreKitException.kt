@@ -49,6 +49,110 @@ public sealed class LoreKitException(
     public class AdapterMismatch(message: String, public val adapter: String, cause: Throwable? = null) :
         LoreKitException(message, "adapter_mismatch", cause)
 
+    /**
+     * A file is sealed, and the app gave no key for it.
+     *
+     * @property path the sealed file.
+     */
+    public class KeyNeeded(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "key_needed", cause)
+
+    /**
+     * A file is sealed with another key than the app's.
+     *
+     * @property path the sealed file.
+     */
+    public class WrongKey(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "wrong_key", cause)
+
+    /** A key that the app gave is no key. */
+    public class InvalidKey(message: String, cause: Throwable? = null) :
+        LoreKitException(message, "invalid_key", cause)
+
+    /**
+     * A pack is not signed by anyone the app trusts: do not use it.
+     *
+     * @property path the pack.
+     */
+    public class Untrusted(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "untrusted", cause)
+
+    /**
+     * The last day of a pack, or of the keys that signed it, is over: fetch a newer one.
+     *
+     * @property path the pack.
+     */
+    public class Expired(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "expired", cause)
+
+    /**
+     * A pack expired by a day that was seen before, and the clock now says an earlier one.
+     *
+     * @property path the pack.
+     */
+    public class ClockTurnedBack(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "clock_turned_back", cause)
+
+    /**
+     * A delta is older than what was applied before: fetch the newest.
+     *
+     * @property path the delta.
+     */
+    public class Replayed(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "replayed", cause)
+
+    /**
+     * A delta gives other content to a version that is known.
+     *
+     * @property path the delta.
+     */
+    public class Fork(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "fork", cause)
+
+    /**
+     * A delta builds on another state than the library's: fetch the ones between.
+     *
+     * @property path the delta.
+     */
+    public class OtherParent(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "other_parent", cause)
+
+    /**
+     * A pack belongs to another body of knowledge than the library.
+     *
+     * @property path the pack.
+     */
+    public class OtherPack(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "other_pack", cause)
+
+    /**
+     * The library was purged, and this folder opens no more.
+     *
+     * @property path the library's folder.
+     */
+    public class Purged(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "purged", cause)
+
+    /**
+     * The library's folder is open elsewhere: one engine at a time has it.
+     *
+     * @property path the lock.
+     */
+    public class Locked(message: String, public val path: String, cause: Throwable? = null) :
+        LoreKitException(message, "locked", cause)
+
+    /** The engine was opened without a library, and nothing can be changed. */
+    public class ReadOnly(message: String, cause: Throwable? = null) :
+        LoreKitException(message, "read_only", cause)
+
+    /** No earlier state is kept that a rollback could go to. */
+    public class NothingToRollBackTo(message: String, cause: Throwable? = null) :
+        LoreKitException(message, "nothing_to_roll_back_to", cause)
+
+    /** A document of the app cannot become part of the library. */
+    public class UnusableDocument(message: String, cause: Throwable? = null) :
+        LoreKitException(message, "unusable_document", cause)
+
     /** The question is empty. */
     public class EmptyQuestion(message: String, cause: Throwable? = null) :
         LoreKitException(message, "empty_question", cause)

@@ -5,7 +5,7 @@ import java.io.File
 /**
  * What an engine opens.
  *
- * @property pack the knowledge pack, `*.lorepack`.
+ * @property pack the knowledge pack, `*.lorepack`; with [library] its base, which is never written to.
  * @property embedder the embedder the pack was built with, as GGUF.
  * @property model the language model, as GGUF; without one the engine searches but does not answer.
  * @property adapters LoRA adapters by name; each request names one, or none.
@@ -13,6 +13,7 @@ import java.io.File
  * @property contextTokens window of prompt and answer in tokens; 0 takes 4,096 or the model's own, whichever is smaller.
  * @property cacheFolder folder in which computed beginnings of prompts outlive the process, for example
  *   `context.noBackupFilesDir`; null keeps them in memory alone. Like memory, it holds what passages say.
+ * @property library makes the pack the base of a library that takes updates; null opens the pack alone.
  */
 public data class EngineConfiguration(
     public val pack: File,
@@ -22,6 +23,7 @@ public data class EngineConfiguration(
     public val threads: Int = 0,
     public val contextTokens: Int = 0,
     public val cacheFolder: File? = null,
+    public val library: LibraryConfiguration? = null,
 )
 
 /** How hot the device is, in steps of `PowerManager`'s thermal status. */
@@ -57,11 +59,13 @@ public enum class SearchMode {
  * @property limit how many places to return.
  * @property mode which lists take part.
  * @property asOf the day for which the rules are asked, `YYYY-MM-DD`; null takes today.
+ * @property labels the caller's access labels; what they do not allow does not exist for this search.
  */
 public data class SearchOptions(
     public val limit: Int = 3,
     public val mode: SearchMode = SearchMode.HYBRID,
     public val asOf: String? = null,
+    public val labels: List<String> = emptyList(),
 )
 
 /** The shape of an answer. */

@@ -4,6 +4,7 @@ package dev.lorekit
  * A passage that was found for a question, with its document and its place.
  *
  * @property id its name across builds, in hexadecimal.
+ * @property origin whether the publisher or this device brought it.
  * @property text its text.
  * @property document the document it is from.
  * @property titlePath headings above it, outermost first.
@@ -19,6 +20,7 @@ package dev.lorekit
  */
 public data class Passage(
     public val id: String,
+    public val origin: Origin,
     public val text: String,
     public val document: Document,
     public val titlePath: List<String>,
@@ -38,7 +40,7 @@ public data class Passage(
  *
  * @property id its stable name.
  * @property title its title.
- * @property path its path in the publisher's folder.
+ * @property path its path in the publisher's folder, or the name that the app gave.
  * @property version its edition.
  * @property language its language, BCP 47.
  */

@@ -49,6 +49,7 @@ internal fun EngineConfiguration.toFfi(): FfiEngineOptions = FfiEngineOptions(
     threads = count(threads, "threads"),
     contextTokens = count(contextTokens, "contextTokens"),
     cacheFolder = cacheFolder?.absolutePath,
+    library = library?.toFfi(),
 )
 
 internal fun SearchOptions.toFfi(): FfiSearchOptions = FfiSearchOptions(
@@ -59,6 +60,7 @@ internal fun SearchOptions.toFfi(): FfiSearchOptions = FfiSearchOptions(
         SearchMode.LEXICAL -> FfiSearchMode.LEXICAL
     },
     asOf = asOf,
+    labels = labels,
 )
 
 internal fun AnswerOptions.toFfi(): FfiAnswerOptions = FfiAnswerOptions(
@@ -76,7 +78,7 @@ internal fun AnswerOptions.toFfi(): FfiAnswerOptions = FfiAnswerOptions(
 )
 
 /** A count for the native side. A negative one is the caller's mistake, not a state of the world. */
-private fun count(value: Int, name: String): UInt {
+internal fun count(value: Int, name: String): UInt {
     require(value >= 0) { "$name must not be negative" }
     return value.toUInt()
 }
@@ -101,6 +103,7 @@ internal fun FfiModelInfo.toPublic(): ModelInfo = ModelInfo(
 
 internal fun FfiPassage.toPublic(): Passage = Passage(
     id = id,
+    origin = origin.toPublic(),
     text = text,
     document = Document(documentId, documentTitle, documentPath, documentVersion, language),
     titlePath = titlePath,
@@ -140,6 +143,7 @@ private fun FfiCitation.toPublic(): Citation = Citation(
     passage = passage.toInt(),
     quoted = quoted.utf16(),
     source = bytes(sourceStart, sourceEnd),
+    origin = origin.toPublic(),
 )
 
 private fun FfiUsage.toPublic(): Usage = Usage(

@@ -1,6 +1,7 @@
 package dev.lorekit.internal
 
 import dev.lorekit.LoreKitException
+import dev.lorekit.PackInfo
 import dev.lorekit.internal.ffi.FfiCancellation
 import dev.lorekit.internal.ffi.FfiEngine
 import dev.lorekit.internal.ffi.FfiEngineOptions
@@ -22,17 +23,43 @@ internal class EngineHandle private constructor(
     dispatcher: CoroutineDispatcher,
 ) {
     private val closed = AtomicBoolean(false)
-    private val blocking = CoroutineScope(SupervisorJob() + dispatcher)
+    private val scope = CoroutineScope(SupervisorJob() + dispatcher)
+
+    /** Whether requests are taken away by us: by [close], or by a purge of everything. */
+    private val ended = AtomicBoolean(false)
+
+    @Volatile
+    private var lastPack: PackInfo = ffi.packInfo().toPublic()
+
+    /** What the pack says of itself; after the end, what it said last. */
+    fun pack(): PackInfo {
+        try {
+            lastPack = ffi.packInfo().toPublic()
+        } catch (_: IllegalStateException) {
+            // The generated object refuses calls after it was destroyed.
+        }
+        return lastPack
+    }
+
+    /** Whether requests that end as cancelled are ended by us from now on. */
+    fun ended(byUs: Boolean) = ended.set(byUs || closed.get())
 
     /** The native engine, or [LoreKitException.Closed]. */
     fun open(): FfiEngine = if (closed.get()) throw closedException(null) else ffi
 
-    suspend fun search(question: String, options: FfiSearchOptions): List<FfiPassage> {
+    suspend fun search(question: String, options: FfiSearchOptions): List<FfiPassage> =
+        cancellable { search(question, options, it) }
+
+    /** A call that blocks, off the caller's thread; a cancelled caller does not wait for it. */
+    suspend fun <T> blocking(call: FfiEngine.() -> T): T = cancellable { call() }
+
+    /** A call that blocks and can be cancelled. */
+    suspend fun <T> cancellable(call: FfiEngine.(FfiCancellation) -> T): T {
         val engine = open()
         // Freed by its cleaner: a cancel may come at any time.
         val cancellation = FfiCancellation()
-        val found = blocking.async { runCatching { engine.search(question, options, cancellation) } }
-        return translating { awaitOr(found) { cancellation.cancel() }.getOrThrow() }
+        val result = scope.async { runCatching { engine.call(cancellation) } }
+        return translating { awaitOr(result) { cancellation.cancel() }.getOrThrow() }
     }
 
     /** A call of the app's lifecycle, which may come when everything is closed already. */
@@ -46,6 +73,7 @@ internal class EngineHandle private constructor(
 
     fun close() {
         if (!closed.compareAndSet(false, true)) return
+        ended(true)
         try {
             ffi.shutDown()
         } finally {
@@ -57,7 +85,7 @@ internal class EngineHandle private constructor(
     /**
      * Runs [block] and turns what it throws into what an app may see.
      *
-     * The native side says "cancelled" also when [close] took the request away. A `CancellationException` would then
+     * The native side says "cancelled" also when the end took the request away. A `CancellationException` would then
      * end the caller's coroutine without a word, so that case is [LoreKitException.Closed].
      */
     inline fun <T> translating(block: () -> T): T =
@@ -66,7 +94,7 @@ internal class EngineHandle private constructor(
         } catch (error: CancellationException) {
             throw error
         } catch (error: FfiException.Cancelled) {
-            throw if (closed.get()) closedException(error) else CancellationException("cancelled", error)
+            throw if (ended.get()) closedException(error) else CancellationException("cancelled", error)
         } catch (error: IllegalStateException) {
             // The generated object refuses calls after it was destroyed.
             throw if (closed.get()) closedException(error) else toPublic(error)

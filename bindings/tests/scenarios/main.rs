@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking, and says what it measured
 
+mod library;
+
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
@@ -45,6 +47,7 @@ fn options() -> FfiEngineOptions {
         context_tokens: 0,
         cache_folder: None,
         gpu: None,
+        library: None,
     }
 }
 
@@ -54,7 +57,7 @@ fn engine() -> Arc<FfiEngine> {
 
 /// Searches by words for one passage, so that the tiny embedder's noise decides nothing.
 fn by_words() -> FfiSearchOptions {
-    FfiSearchOptions { limit: 1, mode: FfiSearchMode::Lexical, as_of: None }
+    FfiSearchOptions { limit: 1, mode: FfiSearchMode::Lexical, as_of: None, labels: vec![] }
 }
 
 fn answer_options() -> FfiAnswerOptions {
@@ -130,6 +133,21 @@ fn code<T>(result: Result<T, FfiError>) -> String {
         | FfiError::Unsupported { code, text, .. }
         | FfiError::EmbedderMismatch { code, text, .. }
         | FfiError::AdapterMismatch { code, text, .. }
+        | FfiError::KeyNeeded { code, text, .. }
+        | FfiError::WrongKey { code, text, .. }
+        | FfiError::InvalidKey { code, text, .. }
+        | FfiError::Untrusted { code, text, .. }
+        | FfiError::Expired { code, text, .. }
+        | FfiError::ClockTurnedBack { code, text, .. }
+        | FfiError::Replayed { code, text, .. }
+        | FfiError::Fork { code, text, .. }
+        | FfiError::OtherParent { code, text, .. }
+        | FfiError::OtherPack { code, text, .. }
+        | FfiError::Purged { code, text, .. }
+        | FfiError::Locked { code, text, .. }
+        | FfiError::ReadOnly { code, text }
+        | FfiError::NothingToRollBackTo { code, text }
+        | FfiError::UnusableDocument { code, text, .. }
         | FfiError::EmptyQuestion { code, text }
         | FfiError::QuestionTooLong { code, text, .. }
         | FfiError::NoModel { code, text }
@@ -193,7 +211,7 @@ fn search_by_words_and_by_meaning() {
     assert_eq!(found[0].place, "rules#第一条");
     assert_eq!((found[0].document_title.as_str(), found[0].article.as_deref()), ("银行卡规则", Some("第一条")));
     assert!(found[0].lexical.is_some() && found[0].dense.is_none());
-    let hybrid = FfiSearchOptions { limit: 4, mode: FfiSearchMode::Hybrid, as_of: None };
+    let hybrid = FfiSearchOptions { limit: 4, mode: FfiSearchMode::Hybrid, as_of: None, labels: vec![] };
     let found = engine.search("card fees".into(), hybrid, FfiCancellation::new()).unwrap();
     assert_eq!(found.len(), 4);
     assert!(found.windows(2).all(|pair| pair[0].score >= pair[1].score));
