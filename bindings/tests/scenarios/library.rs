@@ -67,7 +67,7 @@ fn finish(change: &FfiChange) -> Result<(Vec<FfiChangeProgress>, FfiChangeEvent)
 }
 
 fn apply(engine: &FfiEngine, name: &str) -> Result<FfiApplyReport, FfiError> {
-    match finish(&*engine.apply(file(name)).unwrap())?.1 {
+    match finish(&engine.apply(file(name)).unwrap())?.1 {
         FfiChangeEvent::Applied { report } => Ok(report),
         other => panic!("an apply ended with {other:?}"),
     }
@@ -78,14 +78,14 @@ fn note(id: &str) -> FfiOwnDocument {
 }
 
 fn add(engine: &FfiEngine, document: FfiOwnDocument) -> Result<u64, FfiError> {
-    match finish(&*engine.add(document).unwrap())?.1 {
+    match finish(&engine.add(document).unwrap())?.1 {
         FfiChangeEvent::Added { report } => Ok(report.passages),
         other => panic!("an add ended with {other:?}"),
     }
 }
 
 fn purge(engine: &FfiEngine, what: FfiPurge) -> Result<FfiChangeEvent, FfiError> {
-    Ok(finish(&*engine.purge(what).unwrap())?.1)
+    Ok(finish(&engine.purge(what).unwrap())?.1)
 }
 
 fn found_for(engine: &FfiEngine, question: &str, labels: &[&str]) -> Vec<FfiPassage> {
@@ -140,7 +140,7 @@ fn apply_a_delta_with_progress() {
     let place = Place::new();
     let engine = place.open();
     assert!(holds(&found_for(&engine, FEE, &[]), "12 crowns"));
-    let (steps, end) = finish(&*engine.apply(file("update-2.lorepack")).unwrap()).unwrap();
+    let (steps, end) = finish(&engine.apply(file("update-2.lorepack")).unwrap()).unwrap();
     let FfiChangeEvent::Applied { report } = end else { panic!("{end:?}") };
     assert!(report.applied && !report.owner_rollback);
     assert_eq!((report.version, report.generation), (2, 2));
@@ -326,7 +326,7 @@ fn compact_and_purge() {
     add(&engine, note("note")).unwrap();
     let before = engine.library_state().unwrap();
     assert_eq!((before.version, before.revoked, before.deltas.len()), (3, 1, 2));
-    let end = finish(&*engine.compact().unwrap()).unwrap().1;
+    let end = finish(&engine.compact().unwrap()).unwrap().1;
     assert!(matches!(&end, FfiChangeEvent::Compacted { report } if report.publisher_packs == 3), "{end:?}");
     let state = engine.library_state().unwrap();
     assert!(state.compacted && state.deltas.is_empty() && state.state == before.state);

@@ -605,6 +605,24 @@ fileprivate struct FfiConverterString: FfiConverter {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterData: FfiConverterRustBuffer {
+    typealias SwiftType = Data
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> Data {
+        let len: Int32 = try readInt(&buf)
+        return Data(try readBytes(&buf, count: Int(len)))
+    }
+
+    public static func write(_ value: Data, into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        writeBytes(&buf, value)
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterDuration: FfiConverterRustBuffer {
     typealias SwiftType = TimeInterval
 
@@ -961,9 +979,177 @@ public func FfiConverterTypeFfiCancellation_lower(_ value: FfiCancellation) -> U
 
 
 /**
- * A knowledge pack with its models. Every method may be called from any thread.
+ * A change under way. Freeing it cancels it; a foreign cancellation must call [`cancel`](Self::cancel).
+ */
+public protocol FfiChangeProtocol: AnyObject, Sendable {
+
+    /**
+     * Asks the change to stop. The engine stays usable.
+     */
+    func cancel()
+
+    /**
+     * Waits for the next event; after the end it waits for ever, so who reads stops there. One reader at a time.
+     *
+     * # Errors
+     * The change's error, once; `Cancelled` after [`cancel`](Self::cancel), unless it was too late. The library is then
+     * as it was.
+     */
+    func nextEvent() async throws  -> FfiChangeEvent
+
+}
+/**
+ * A change under way. Freeing it cancels it; a foreign cancellation must call [`cancel`](Self::cancel).
+ */
+open class FfiChange: FfiChangeProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_lorekit_ffi_fn_clone_ffichange(self.handle, $0) }
+    }
+    // No primary constructor declared for this class.
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_lorekit_ffi_fn_free_ffichange(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Asks the change to stop. The engine stays usable.
+     */
+open func cancel()  {try! rustCall() {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffichange_cancel(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+}
+}
+
+    /**
+     * Waits for the next event; after the end it waits for ever, so who reads stops there. One reader at a time.
+     *
+     * # Errors
+     * The change's error, once; `Cancelled` after [`cancel`](Self::cancel), unless it was too late. The library is then
+     * as it was.
+     */
+open func nextEvent()async throws  -> FfiChangeEvent  {
+    return
+        try  await uniffiRustCallAsync(
+            rustFutureFunc: {
+                uniffi_lorekit_ffi_fn_method_ffichange_next_event(
+                        self.uniffiCloneHandle()
+                )
+            },
+            pollFunc: ffi_lorekit_ffi_rust_future_poll_rust_buffer,
+            completeFunc: ffi_lorekit_ffi_rust_future_complete_rust_buffer,
+            freeFunc: ffi_lorekit_ffi_rust_future_free_rust_buffer,
+            liftFunc: FfiConverterTypeFfiChangeEvent_lift,
+            errorHandler: FfiConverterTypeFfiError_lift
+        )
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiChange: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FfiChange
+
+    public static func lift(_ handle: UInt64) throws -> FfiChange {
+        return FfiChange(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FfiChange) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiChange {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FfiChange, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChange_lift(_ handle: UInt64) throws -> FfiChange {
+    return try FfiConverterTypeFfiChange.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChange_lower(_ value: FfiChange) -> UInt64 {
+    return FfiConverterTypeFfiChange.lower(value)
+}
+
+
+
+
+
+
+/**
+ * A knowledge pack or a library, with its models. Every method may be called from any thread.
  */
 public protocol FfiEngineProtocol: AnyObject, Sendable {
+
+    /**
+     * Starts to add a document of the app, or to replace the one of the same id, and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    func add(document: FfiOwnDocument) throws  -> FfiChange
 
     /**
      * Starts an answer and returns its stream at once.
@@ -974,12 +1160,28 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
     func answer(question: String, options: FfiAnswerOptions) throws  -> FfiAnswerStream
 
     /**
+     * Starts to apply a delta and returns at once. Running answers go on with what they began with.
+     *
+     * # Errors
+     * None but a thread that cannot be started; everything else comes through the change.
+     */
+    func apply(delta: String) throws  -> FfiChange
+
+    /**
      * Forgets everything that was computed for prompts, in memory and on disk.
      *
      * # Errors
      * As [`memory_warning`](Self::memory_warning).
      */
     func clearCaches() throws
+
+    /**
+     * Starts to merge the library's files and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    func compact() throws  -> FfiChange
 
     /**
      * The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
@@ -999,6 +1201,14 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
     func enterForeground() throws
 
     /**
+     * What the library is. Blocks for a moment.
+     *
+     * # Errors
+     * `ReadOnly` when the engine was opened on a pack alone; `Closed`; a damaged pack.
+     */
+    func libraryState() throws  -> FfiLibraryState
+
+    /**
      * Gives back the memory of caches, as soon as a running answer is done. Returns at once.
      *
      * # Errors
@@ -1012,9 +1222,33 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
     func modelInfo()  -> FfiModelInfo?
 
     /**
-     * What the pack says of itself.
+     * What the pack says of itself, as of the last change.
      */
     func packInfo()  -> FfiPackInfo
+
+    /**
+     * Starts to destroy content and returns at once. `Everything` ends all requests and closes the engine.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    func purge(what: FfiPurge) throws  -> FfiChange
+
+    /**
+     * Removes a document of the app; false if there is none of this id. Blocks, for longer after a compaction.
+     *
+     * # Errors
+     * `Cancelled`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    func remove(document: String, cancellation: FfiCancellation) throws  -> Bool
+
+    /**
+     * Goes back to the state before the last update. Blocks for a moment.
+     *
+     * # Errors
+     * `NothingToRollBackTo`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    func rollback() throws  -> FfiApplyReport
 
     /**
      * The best passages for a question, best first. Blocks, and waits behind a running answer.
@@ -1033,16 +1267,25 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
     func setThermalState(state: FfiThermalState) throws
 
     /**
-     * Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.
+     * Cancels everything, waits for the worker, at most one step of the model, and for a change of the library to
+     * stop, and gives the library's folder free. Later calls give `Closed`.
      *
      * # Errors
      * None today; a caught panic would be one.
      */
     func shutDown() throws
 
+    /**
+     * Hashes all files of the library and compares them with what was signed; gives the number of bytes. Blocks.
+     *
+     * # Errors
+     * The first thing that is wrong, with its file; `ReadOnly`; `Closed`.
+     */
+    func verify() throws  -> UInt64
+
 }
 /**
- * A knowledge pack with its models. Every method may be called from any thread.
+ * A knowledge pack or a library, with its models. Every method may be called from any thread.
  */
 open class FfiEngine: FfiEngineProtocol, @unchecked Sendable {
     fileprivate let handle: UInt64
@@ -1113,6 +1356,22 @@ public static func `open`(options: FfiEngineOptions)throws  -> FfiEngine  {
 
 
     /**
+     * Starts to add a document of the app, or to replace the one of the same id, and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+open func add(document: FfiOwnDocument)throws  -> FfiChange  {
+    return try  FfiConverterTypeFfiChange_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_add(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeFfiOwnDocument_lower(document),uniffiCallStatus
+    )
+})
+}
+
+    /**
      * Starts an answer and returns its stream at once.
      *
      * # Errors
@@ -1130,6 +1389,22 @@ open func answer(question: String, options: FfiAnswerOptions)throws  -> FfiAnswe
 }
 
     /**
+     * Starts to apply a delta and returns at once. Running answers go on with what they began with.
+     *
+     * # Errors
+     * None but a thread that cannot be started; everything else comes through the change.
+     */
+open func apply(delta: String)throws  -> FfiChange  {
+    return try  FfiConverterTypeFfiChange_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_apply(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(delta),uniffiCallStatus
+    )
+})
+}
+
+    /**
      * Forgets everything that was computed for prompts, in memory and on disk.
      *
      * # Errors
@@ -1141,6 +1416,21 @@ open func clearCaches()throws   {try rustCallWithError(FfiConverterTypeFfiError_
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 }
+}
+
+    /**
+     * Starts to merge the library's files and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+open func compact()throws  -> FfiChange  {
+    return try  FfiConverterTypeFfiChange_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_compact(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
 }
 
     /**
@@ -1173,6 +1463,21 @@ open func enterForeground()throws   {try rustCallWithError(FfiConverterTypeFfiEr
 }
 
     /**
+     * What the library is. Blocks for a moment.
+     *
+     * # Errors
+     * `ReadOnly` when the engine was opened on a pack alone; `Closed`; a damaged pack.
+     */
+open func libraryState()throws  -> FfiLibraryState  {
+    return try  FfiConverterTypeFfiLibraryState_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_library_state(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
      * Gives back the memory of caches, as soon as a running answer is done. Returns at once.
      *
      * # Errors
@@ -1199,12 +1504,60 @@ open func modelInfo() -> FfiModelInfo?  {
 }
 
     /**
-     * What the pack says of itself.
+     * What the pack says of itself, as of the last change.
      */
 open func packInfo() -> FfiPackInfo  {
     return try!  FfiConverterTypeFfiPackInfo_lift(try! rustCall() {
         uniffiCallStatus in
     uniffi_lorekit_ffi_fn_method_ffiengine_pack_info(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Starts to destroy content and returns at once. `Everything` ends all requests and closes the engine.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+open func purge(what: FfiPurge)throws  -> FfiChange  {
+    return try  FfiConverterTypeFfiChange_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_purge(
+            self.uniffiCloneHandle(),
+        FfiConverterTypeFfiPurge_lower(what),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Removes a document of the app; false if there is none of this id. Blocks, for longer after a compaction.
+     *
+     * # Errors
+     * `Cancelled`, `ReadOnly`, `Closed`, or a storage error.
+     */
+open func remove(document: String, cancellation: FfiCancellation)throws  -> Bool  {
+    return try  FfiConverterBool.lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_remove(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(document),
+        FfiConverterTypeFfiCancellation_lower(cancellation),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Goes back to the state before the last update. Blocks for a moment.
+     *
+     * # Errors
+     * `NothingToRollBackTo`, `ReadOnly`, `Closed`, or a storage error.
+     */
+open func rollback()throws  -> FfiApplyReport  {
+    return try  FfiConverterTypeFfiApplyReport_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_rollback(
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 })
@@ -1244,7 +1597,8 @@ open func setThermalState(state: FfiThermalState)throws   {try rustCallWithError
 }
 
     /**
-     * Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.
+     * Cancels everything, waits for the worker, at most one step of the model, and for a change of the library to
+     * stop, and gives the library's folder free. Later calls give `Closed`.
      *
      * # Errors
      * None today; a caught panic would be one.
@@ -1255,6 +1609,21 @@ open func shutDown()throws   {try rustCallWithError(FfiConverterTypeFfiError_lif
             self.uniffiCloneHandle(),uniffiCallStatus
     )
 }
+}
+
+    /**
+     * Hashes all files of the library and compares them with what was signed; gives the number of bytes. Blocks.
+     *
+     * # Errors
+     * The first thing that is wrong, with its file; `ReadOnly`; `Closed`.
+     */
+open func verify()throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_verify(
+            self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
 }
 
 
@@ -1592,6 +1961,75 @@ public func FfiConverterTypeFfiAdapterFile_lower(_ value: FfiAdapterFile) -> Rus
 
 
 /**
+ * What adding a document did.
+ */
+public struct FfiAddReport: Equatable, Hashable {
+    /**
+     * The generation that is current now.
+     */
+    public let generation: UInt64
+    /**
+     * Passages of the document.
+     */
+    public let passages: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The generation that is current now.
+         */generation: UInt64,
+        /**
+         * Passages of the document.
+         */passages: UInt64) {
+        self.generation = generation
+        self.passages = passages
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiAddReport: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiAddReport: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAddReport {
+        return
+            try FfiAddReport(
+                generation: FfiConverterUInt64.read(from: &buf),
+                passages: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiAddReport, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.generation, into: &buf)
+        FfiConverterUInt64.write(value.passages, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiAddReport_lift(_ buf: RustBuffer) throws -> FfiAddReport {
+    return try FfiConverterTypeFfiAddReport.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiAddReport_lower(_ value: FfiAddReport) -> RustBuffer {
+    return FfiConverterTypeFfiAddReport.lower(value)
+}
+
+
+/**
  * A complete answer.
  */
 public struct FfiAnswer: Equatable, Hashable {
@@ -1820,6 +2258,293 @@ public func FfiConverterTypeFfiAnswerOptions_lower(_ value: FfiAnswerOptions) ->
 
 
 /**
+ * A pack that is part of the current generation.
+ */
+public struct FfiAppliedPack: Equatable, Hashable {
+    /**
+     * Hash of its manifest, in hexadecimal.
+     */
+    public let manifest: String
+    /**
+     * Its version.
+     */
+    public let version: UInt64
+    /**
+     * The key that signed it, in hexadecimal; `None` for an unsigned pack.
+     */
+    public let signer: String?
+    /**
+     * Length of its file in bytes.
+     */
+    public let bytes: UInt64
+    /**
+     * Passages in it.
+     */
+    public let passages: UInt64
+    /**
+     * Passages that it withdraws.
+     */
+    public let withdrawals: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Hash of its manifest, in hexadecimal.
+         */manifest: String,
+        /**
+         * Its version.
+         */version: UInt64,
+        /**
+         * The key that signed it, in hexadecimal; `None` for an unsigned pack.
+         */signer: String?,
+        /**
+         * Length of its file in bytes.
+         */bytes: UInt64,
+        /**
+         * Passages in it.
+         */passages: UInt64,
+        /**
+         * Passages that it withdraws.
+         */withdrawals: UInt64) {
+        self.manifest = manifest
+        self.version = version
+        self.signer = signer
+        self.bytes = bytes
+        self.passages = passages
+        self.withdrawals = withdrawals
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiAppliedPack: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiAppliedPack: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiAppliedPack {
+        return
+            try FfiAppliedPack(
+                manifest: FfiConverterString.read(from: &buf),
+                version: FfiConverterUInt64.read(from: &buf),
+                signer: FfiConverterOptionString.read(from: &buf),
+                bytes: FfiConverterUInt64.read(from: &buf),
+                passages: FfiConverterUInt64.read(from: &buf),
+                withdrawals: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiAppliedPack, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.manifest, into: &buf)
+        FfiConverterUInt64.write(value.version, into: &buf)
+        FfiConverterOptionString.write(value.signer, into: &buf)
+        FfiConverterUInt64.write(value.bytes, into: &buf)
+        FfiConverterUInt64.write(value.passages, into: &buf)
+        FfiConverterUInt64.write(value.withdrawals, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiAppliedPack_lift(_ buf: RustBuffer) throws -> FfiAppliedPack {
+    return try FfiConverterTypeFfiAppliedPack.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiAppliedPack_lower(_ value: FfiAppliedPack) -> RustBuffer {
+    return FfiConverterTypeFfiAppliedPack.lower(value)
+}
+
+
+/**
+ * What an update or a rollback did.
+ */
+public struct FfiApplyReport: Equatable, Hashable {
+    /**
+     * Whether anything changed: not, if the delta was applied already.
+     */
+    public let applied: Bool
+    /**
+     * The generation that is current now.
+     */
+    public let generation: UInt64
+    /**
+     * The publisher's version that is current now.
+     */
+    public let version: UInt64
+    /**
+     * The publisher's state that is current now, in hexadecimal.
+     */
+    public let state: String
+    /**
+     * Whether the owner's word let an older version arrive.
+     */
+    public let ownerRollback: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Whether anything changed: not, if the delta was applied already.
+         */applied: Bool,
+        /**
+         * The generation that is current now.
+         */generation: UInt64,
+        /**
+         * The publisher's version that is current now.
+         */version: UInt64,
+        /**
+         * The publisher's state that is current now, in hexadecimal.
+         */state: String,
+        /**
+         * Whether the owner's word let an older version arrive.
+         */ownerRollback: Bool) {
+        self.applied = applied
+        self.generation = generation
+        self.version = version
+        self.state = state
+        self.ownerRollback = ownerRollback
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiApplyReport: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiApplyReport: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiApplyReport {
+        return
+            try FfiApplyReport(
+                applied: FfiConverterBool.read(from: &buf),
+                generation: FfiConverterUInt64.read(from: &buf),
+                version: FfiConverterUInt64.read(from: &buf),
+                state: FfiConverterString.read(from: &buf),
+                ownerRollback: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiApplyReport, into buf: inout [UInt8]) {
+        FfiConverterBool.write(value.applied, into: &buf)
+        FfiConverterUInt64.write(value.generation, into: &buf)
+        FfiConverterUInt64.write(value.version, into: &buf)
+        FfiConverterString.write(value.state, into: &buf)
+        FfiConverterBool.write(value.ownerRollback, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiApplyReport_lift(_ buf: RustBuffer) throws -> FfiApplyReport {
+    return try FfiConverterTypeFfiApplyReport.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiApplyReport_lower(_ value: FfiApplyReport) -> RustBuffer {
+    return FfiConverterTypeFfiApplyReport.lower(value)
+}
+
+
+/**
+ * How far a change is.
+ */
+public struct FfiChangeProgress: Equatable, Hashable {
+    /**
+     * The step.
+     */
+    public let stage: FfiChangeStage
+    /**
+     * Done so far.
+     */
+    public let done: UInt64
+    /**
+     * Of how many.
+     */
+    public let total: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The step.
+         */stage: FfiChangeStage,
+        /**
+         * Done so far.
+         */done: UInt64,
+        /**
+         * Of how many.
+         */total: UInt64) {
+        self.stage = stage
+        self.done = done
+        self.total = total
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiChangeProgress: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiChangeProgress: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiChangeProgress {
+        return
+            try FfiChangeProgress(
+                stage: FfiConverterTypeFfiChangeStage.read(from: &buf),
+                done: FfiConverterUInt64.read(from: &buf),
+                total: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiChangeProgress, into buf: inout [UInt8]) {
+        FfiConverterTypeFfiChangeStage.write(value.stage, into: &buf)
+        FfiConverterUInt64.write(value.done, into: &buf)
+        FfiConverterUInt64.write(value.total, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChangeProgress_lift(_ buf: RustBuffer) throws -> FfiChangeProgress {
+    return try FfiConverterTypeFfiChangeProgress.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChangeProgress_lower(_ value: FfiChangeProgress) -> RustBuffer {
+    return FfiConverterTypeFfiChangeProgress.lower(value)
+}
+
+
+/**
  * A span of the answer and the span of a passage that holds exactly these characters.
  */
 public struct FfiCitation: Equatable, Hashable {
@@ -1843,6 +2568,10 @@ public struct FfiCitation: Equatable, Hashable {
      * The byte after the last in the source file.
      */
     public let sourceEnd: UInt64
+    /**
+     * Whether the passage is the publisher's or from a document of the app.
+     */
+    public let origin: FfiOrigin
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -1861,12 +2590,16 @@ public struct FfiCitation: Equatable, Hashable {
          */sourceStart: UInt64,
         /**
          * The byte after the last in the source file.
-         */sourceEnd: UInt64) {
+         */sourceEnd: UInt64,
+        /**
+         * Whether the passage is the publisher's or from a document of the app.
+         */origin: FfiOrigin) {
         self.answer = answer
         self.passage = passage
         self.quoted = quoted
         self.sourceStart = sourceStart
         self.sourceEnd = sourceEnd
+        self.origin = origin
     }
 
 
@@ -1889,7 +2622,8 @@ public struct FfiConverterTypeFfiCitation: FfiConverterRustBuffer {
                 passage: FfiConverterUInt32.read(from: &buf),
                 quoted: FfiConverterTypeFfiSpan.read(from: &buf),
                 sourceStart: FfiConverterUInt64.read(from: &buf),
-                sourceEnd: FfiConverterUInt64.read(from: &buf)
+                sourceEnd: FfiConverterUInt64.read(from: &buf),
+                origin: FfiConverterTypeFfiOrigin.read(from: &buf)
         )
     }
 
@@ -1899,6 +2633,7 @@ public struct FfiConverterTypeFfiCitation: FfiConverterRustBuffer {
         FfiConverterTypeFfiSpan.write(value.quoted, into: &buf)
         FfiConverterUInt64.write(value.sourceStart, into: &buf)
         FfiConverterUInt64.write(value.sourceEnd, into: &buf)
+        FfiConverterTypeFfiOrigin.write(value.origin, into: &buf)
     }
 }
 
@@ -1919,11 +2654,100 @@ public func FfiConverterTypeFfiCitation_lower(_ value: FfiCitation) -> RustBuffe
 
 
 /**
+ * What a compaction did.
+ */
+public struct FfiCompactReport: Equatable, Hashable {
+    /**
+     * The generation that is current now.
+     */
+    public let generation: UInt64
+    /**
+     * Packs of the publisher that became one; 0 if there was nothing to do.
+     */
+    public let publisherPacks: UInt64
+    /**
+     * Local packs that became one; 0 if there was nothing to do.
+     */
+    public let localPacks: UInt64
+    /**
+     * Kept states that were given up, because files of theirs held revoked passages.
+     */
+    public let droppedStates: UInt64
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The generation that is current now.
+         */generation: UInt64,
+        /**
+         * Packs of the publisher that became one; 0 if there was nothing to do.
+         */publisherPacks: UInt64,
+        /**
+         * Local packs that became one; 0 if there was nothing to do.
+         */localPacks: UInt64,
+        /**
+         * Kept states that were given up, because files of theirs held revoked passages.
+         */droppedStates: UInt64) {
+        self.generation = generation
+        self.publisherPacks = publisherPacks
+        self.localPacks = localPacks
+        self.droppedStates = droppedStates
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiCompactReport: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiCompactReport: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiCompactReport {
+        return
+            try FfiCompactReport(
+                generation: FfiConverterUInt64.read(from: &buf),
+                publisherPacks: FfiConverterUInt64.read(from: &buf),
+                localPacks: FfiConverterUInt64.read(from: &buf),
+                droppedStates: FfiConverterUInt64.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiCompactReport, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.generation, into: &buf)
+        FfiConverterUInt64.write(value.publisherPacks, into: &buf)
+        FfiConverterUInt64.write(value.localPacks, into: &buf)
+        FfiConverterUInt64.write(value.droppedStates, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiCompactReport_lift(_ buf: RustBuffer) throws -> FfiCompactReport {
+    return try FfiConverterTypeFfiCompactReport.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiCompactReport_lower(_ value: FfiCompactReport) -> RustBuffer {
+    return FfiConverterTypeFfiCompactReport.lower(value)
+}
+
+
+/**
  * What an engine opens. Paths are absolute.
  */
 public struct FfiEngineOptions: Equatable, Hashable {
     /**
-     * The knowledge pack.
+     * The knowledge pack; with `library`, its base, which is never written to.
      */
     public let pack: String
     /**
@@ -1955,12 +2779,16 @@ public struct FfiEngineOptions: Equatable, Hashable {
      * Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
      */
     public let gpu: FfiGpuRequest?
+    /**
+     * Makes the pack the base of a library; `None` opens the pack alone, which never changes.
+     */
+    public let library: FfiLibraryOptions?
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
     public init(
         /**
-         * The knowledge pack.
+         * The knowledge pack; with `library`, its base, which is never written to.
          */pack: String,
         /**
          * The embedder the pack was built with, as GGUF.
@@ -1983,7 +2811,10 @@ public struct FfiEngineOptions: Equatable, Hashable {
          */cacheFolder: String? = nil,
         /**
          * Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
-         */gpu: FfiGpuRequest? = nil) {
+         */gpu: FfiGpuRequest? = nil,
+        /**
+         * Makes the pack the base of a library; `None` opens the pack alone, which never changes.
+         */library: FfiLibraryOptions? = nil) {
         self.pack = pack
         self.embedder = embedder
         self.model = model
@@ -1992,6 +2823,7 @@ public struct FfiEngineOptions: Equatable, Hashable {
         self.contextTokens = contextTokens
         self.cacheFolder = cacheFolder
         self.gpu = gpu
+        self.library = library
     }
 
 
@@ -2017,7 +2849,8 @@ public struct FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer {
                 threads: FfiConverterUInt32.read(from: &buf),
                 contextTokens: FfiConverterUInt32.read(from: &buf),
                 cacheFolder: FfiConverterOptionString.read(from: &buf),
-                gpu: FfiConverterOptionTypeFfiGpuRequest.read(from: &buf)
+                gpu: FfiConverterOptionTypeFfiGpuRequest.read(from: &buf),
+                library: FfiConverterOptionTypeFfiLibraryOptions.read(from: &buf)
         )
     }
 
@@ -2030,6 +2863,7 @@ public struct FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer {
         FfiConverterUInt32.write(value.contextTokens, into: &buf)
         FfiConverterOptionString.write(value.cacheFolder, into: &buf)
         FfiConverterOptionTypeFfiGpuRequest.write(value.gpu, into: &buf)
+        FfiConverterOptionTypeFfiLibraryOptions.write(value.library, into: &buf)
     }
 }
 
@@ -2184,6 +3018,502 @@ public func FfiConverterTypeFfiGpuRequest_lift(_ buf: RustBuffer) throws -> FfiG
 #endif
 public func FfiConverterTypeFfiGpuRequest_lower(_ value: FfiGpuRequest) -> RustBuffer {
     return FfiConverterTypeFfiGpuRequest.lower(value)
+}
+
+
+/**
+ * A state that a rollback can go to.
+ */
+public struct FfiKeptState: Equatable, Hashable {
+    /**
+     * Its version.
+     */
+    public let version: UInt64
+    /**
+     * Its hash, in hexadecimal.
+     */
+    public let state: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its version.
+         */version: UInt64,
+        /**
+         * Its hash, in hexadecimal.
+         */state: String) {
+        self.version = version
+        self.state = state
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiKeptState: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiKeptState: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiKeptState {
+        return
+            try FfiKeptState(
+                version: FfiConverterUInt64.read(from: &buf),
+                state: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiKeptState, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.version, into: &buf)
+        FfiConverterString.write(value.state, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiKeptState_lift(_ buf: RustBuffer) throws -> FfiKeptState {
+    return try FfiConverterTypeFfiKeptState.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiKeptState_lower(_ value: FfiKeptState) -> RustBuffer {
+    return FfiConverterTypeFfiKeptState.lower(value)
+}
+
+
+/**
+ * Makes the engine's pack the base of a library that takes updates and documents of the app.
+ */
+public struct FfiLibraryOptions: Equatable, Hashable {
+    /**
+     * The folder that belongs to this library alone; made if it does not exist.
+     */
+    public let folder: String
+    /**
+     * The public keys whose signatures are believed, as PEM or as 64 hexadecimal digits.
+     */
+    public let trustedKeys: [String]
+    /**
+     * Takes packs without any signature: for development, never for an app that ships.
+     */
+    public let allowUnsigned: Bool
+    /**
+     * 32 bytes that seal whatever is written to the folder and to the cache folder.
+     */
+    public let key: Data?
+    /**
+     * The publisher's key of 32 bytes, for packs whose sections are sealed.
+     */
+    public let contentKey: Data?
+    /**
+     * Today, `YYYY-MM-DD`; `None` takes the device's clock.
+     */
+    public let today: String?
+    /**
+     * How many earlier states are kept for a rollback.
+     */
+    public let keptStates: UInt32
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The folder that belongs to this library alone; made if it does not exist.
+         */folder: String,
+        /**
+         * The public keys whose signatures are believed, as PEM or as 64 hexadecimal digits.
+         */trustedKeys: [String],
+        /**
+         * Takes packs without any signature: for development, never for an app that ships.
+         */allowUnsigned: Bool,
+        /**
+         * 32 bytes that seal whatever is written to the folder and to the cache folder.
+         */key: Data?,
+        /**
+         * The publisher's key of 32 bytes, for packs whose sections are sealed.
+         */contentKey: Data?,
+        /**
+         * Today, `YYYY-MM-DD`; `None` takes the device's clock.
+         */today: String?,
+        /**
+         * How many earlier states are kept for a rollback.
+         */keptStates: UInt32) {
+        self.folder = folder
+        self.trustedKeys = trustedKeys
+        self.allowUnsigned = allowUnsigned
+        self.key = key
+        self.contentKey = contentKey
+        self.today = today
+        self.keptStates = keptStates
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiLibraryOptions: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiLibraryOptions: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiLibraryOptions {
+        return
+            try FfiLibraryOptions(
+                folder: FfiConverterString.read(from: &buf),
+                trustedKeys: FfiConverterSequenceString.read(from: &buf),
+                allowUnsigned: FfiConverterBool.read(from: &buf),
+                key: FfiConverterOptionData.read(from: &buf),
+                contentKey: FfiConverterOptionData.read(from: &buf),
+                today: FfiConverterOptionString.read(from: &buf),
+                keptStates: FfiConverterUInt32.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiLibraryOptions, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.folder, into: &buf)
+        FfiConverterSequenceString.write(value.trustedKeys, into: &buf)
+        FfiConverterBool.write(value.allowUnsigned, into: &buf)
+        FfiConverterOptionData.write(value.key, into: &buf)
+        FfiConverterOptionData.write(value.contentKey, into: &buf)
+        FfiConverterOptionString.write(value.today, into: &buf)
+        FfiConverterUInt32.write(value.keptStates, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLibraryOptions_lift(_ buf: RustBuffer) throws -> FfiLibraryOptions {
+    return try FfiConverterTypeFfiLibraryOptions.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLibraryOptions_lower(_ value: FfiLibraryOptions) -> RustBuffer {
+    return FfiConverterTypeFfiLibraryOptions.lower(value)
+}
+
+
+/**
+ * What a library is.
+ */
+public struct FfiLibraryState: Equatable, Hashable {
+    /**
+     * Number of the generation; grows by one with each change.
+     */
+    public let generation: UInt64
+    /**
+     * Name of the body of knowledge.
+     */
+    public let packId: String
+    /**
+     * The publisher's version.
+     */
+    public let version: UInt64
+    /**
+     * The publisher's state, in hexadecimal: what the next delta must build on.
+     */
+    public let state: String
+    /**
+     * The lowest version that may arrive.
+     */
+    public let versionFloor: UInt64
+    /**
+     * The base, or what a compaction made of the chain.
+     */
+    public let base: FfiAppliedPack
+    /**
+     * Whether the base is a file of the folder, written by a compaction.
+     */
+    public let compacted: Bool
+    /**
+     * The deltas on it, in order.
+     */
+    public let deltas: [FfiAppliedPack]
+    /**
+     * The app's own documents.
+     */
+    public let localDocuments: [FfiLocalDocument]
+    /**
+     * What a rollback can go to, newest last.
+     */
+    public let kept: [FfiKeptState]
+    /**
+     * Live passages, local ones included.
+     */
+    public let passages: UInt64
+    /**
+     * Passages that are revoked.
+     */
+    public let revoked: UInt64
+    /**
+     * Of those, how many still stand in the base in its read-only place, hidden.
+     */
+    public let revokedInReadOnlyBase: UInt64
+    /**
+     * Whether each file of the folder that the current generation is made of is sealed.
+     */
+    public let sealed: Bool
+    /**
+     * Whether the base in its read-only place is sealed by the publisher.
+     */
+    public let baseSealed: Bool
+    /**
+     * Bytes of all files that the current generation is made of.
+     */
+    public let bytes: UInt64
+    /**
+     * The last day of use of the newest pack.
+     */
+    public let expires: String?
+    /**
+     * Whether that day is over.
+     */
+    public let expired: Bool
+    /**
+     * Whether the clock names a day that is earlier than one seen before.
+     */
+    public let clockTurnedBack: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Number of the generation; grows by one with each change.
+         */generation: UInt64,
+        /**
+         * Name of the body of knowledge.
+         */packId: String,
+        /**
+         * The publisher's version.
+         */version: UInt64,
+        /**
+         * The publisher's state, in hexadecimal: what the next delta must build on.
+         */state: String,
+        /**
+         * The lowest version that may arrive.
+         */versionFloor: UInt64,
+        /**
+         * The base, or what a compaction made of the chain.
+         */base: FfiAppliedPack,
+        /**
+         * Whether the base is a file of the folder, written by a compaction.
+         */compacted: Bool,
+        /**
+         * The deltas on it, in order.
+         */deltas: [FfiAppliedPack],
+        /**
+         * The app's own documents.
+         */localDocuments: [FfiLocalDocument],
+        /**
+         * What a rollback can go to, newest last.
+         */kept: [FfiKeptState],
+        /**
+         * Live passages, local ones included.
+         */passages: UInt64,
+        /**
+         * Passages that are revoked.
+         */revoked: UInt64,
+        /**
+         * Of those, how many still stand in the base in its read-only place, hidden.
+         */revokedInReadOnlyBase: UInt64,
+        /**
+         * Whether each file of the folder that the current generation is made of is sealed.
+         */sealed: Bool,
+        /**
+         * Whether the base in its read-only place is sealed by the publisher.
+         */baseSealed: Bool,
+        /**
+         * Bytes of all files that the current generation is made of.
+         */bytes: UInt64,
+        /**
+         * The last day of use of the newest pack.
+         */expires: String?,
+        /**
+         * Whether that day is over.
+         */expired: Bool,
+        /**
+         * Whether the clock names a day that is earlier than one seen before.
+         */clockTurnedBack: Bool) {
+        self.generation = generation
+        self.packId = packId
+        self.version = version
+        self.state = state
+        self.versionFloor = versionFloor
+        self.base = base
+        self.compacted = compacted
+        self.deltas = deltas
+        self.localDocuments = localDocuments
+        self.kept = kept
+        self.passages = passages
+        self.revoked = revoked
+        self.revokedInReadOnlyBase = revokedInReadOnlyBase
+        self.sealed = sealed
+        self.baseSealed = baseSealed
+        self.bytes = bytes
+        self.expires = expires
+        self.expired = expired
+        self.clockTurnedBack = clockTurnedBack
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiLibraryState: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiLibraryState: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiLibraryState {
+        return
+            try FfiLibraryState(
+                generation: FfiConverterUInt64.read(from: &buf),
+                packId: FfiConverterString.read(from: &buf),
+                version: FfiConverterUInt64.read(from: &buf),
+                state: FfiConverterString.read(from: &buf),
+                versionFloor: FfiConverterUInt64.read(from: &buf),
+                base: FfiConverterTypeFfiAppliedPack.read(from: &buf),
+                compacted: FfiConverterBool.read(from: &buf),
+                deltas: FfiConverterSequenceTypeFfiAppliedPack.read(from: &buf),
+                localDocuments: FfiConverterSequenceTypeFfiLocalDocument.read(from: &buf),
+                kept: FfiConverterSequenceTypeFfiKeptState.read(from: &buf),
+                passages: FfiConverterUInt64.read(from: &buf),
+                revoked: FfiConverterUInt64.read(from: &buf),
+                revokedInReadOnlyBase: FfiConverterUInt64.read(from: &buf),
+                sealed: FfiConverterBool.read(from: &buf),
+                baseSealed: FfiConverterBool.read(from: &buf),
+                bytes: FfiConverterUInt64.read(from: &buf),
+                expires: FfiConverterOptionString.read(from: &buf),
+                expired: FfiConverterBool.read(from: &buf),
+                clockTurnedBack: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiLibraryState, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.generation, into: &buf)
+        FfiConverterString.write(value.packId, into: &buf)
+        FfiConverterUInt64.write(value.version, into: &buf)
+        FfiConverterString.write(value.state, into: &buf)
+        FfiConverterUInt64.write(value.versionFloor, into: &buf)
+        FfiConverterTypeFfiAppliedPack.write(value.base, into: &buf)
+        FfiConverterBool.write(value.compacted, into: &buf)
+        FfiConverterSequenceTypeFfiAppliedPack.write(value.deltas, into: &buf)
+        FfiConverterSequenceTypeFfiLocalDocument.write(value.localDocuments, into: &buf)
+        FfiConverterSequenceTypeFfiKeptState.write(value.kept, into: &buf)
+        FfiConverterUInt64.write(value.passages, into: &buf)
+        FfiConverterUInt64.write(value.revoked, into: &buf)
+        FfiConverterUInt64.write(value.revokedInReadOnlyBase, into: &buf)
+        FfiConverterBool.write(value.sealed, into: &buf)
+        FfiConverterBool.write(value.baseSealed, into: &buf)
+        FfiConverterUInt64.write(value.bytes, into: &buf)
+        FfiConverterOptionString.write(value.expires, into: &buf)
+        FfiConverterBool.write(value.expired, into: &buf)
+        FfiConverterBool.write(value.clockTurnedBack, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLibraryState_lift(_ buf: RustBuffer) throws -> FfiLibraryState {
+    return try FfiConverterTypeFfiLibraryState.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLibraryState_lower(_ value: FfiLibraryState) -> RustBuffer {
+    return FfiConverterTypeFfiLibraryState.lower(value)
+}
+
+
+/**
+ * A document of the app, as the library holds it.
+ */
+public struct FfiLocalDocument: Equatable, Hashable {
+    /**
+     * Its id.
+     */
+    public let id: String
+    /**
+     * Its title.
+     */
+    public let title: String
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Its id.
+         */id: String,
+        /**
+         * Its title.
+         */title: String) {
+        self.id = id
+        self.title = title
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiLocalDocument: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiLocalDocument: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiLocalDocument {
+        return
+            try FfiLocalDocument(
+                id: FfiConverterString.read(from: &buf),
+                title: FfiConverterString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiLocalDocument, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.title, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLocalDocument_lift(_ buf: RustBuffer) throws -> FfiLocalDocument {
+    return try FfiConverterTypeFfiLocalDocument.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiLocalDocument_lower(_ value: FfiLocalDocument) -> RustBuffer {
+    return FfiConverterTypeFfiLocalDocument.lower(value)
 }
 
 
@@ -2356,6 +3686,105 @@ public func FfiConverterTypeFfiModelInfo_lower(_ value: FfiModelInfo) -> RustBuf
 
 
 /**
+ * A document of the app, on its way into the library.
+ */
+public struct FfiOwnDocument: Equatable, Hashable {
+    /**
+     * Stable name, by which it is replaced and removed.
+     */
+    public let id: String
+    /**
+     * Name of the file, whose ending says what it is: `md`, `txt`, `html`.
+     */
+    public let path: String
+    /**
+     * Its bytes, UTF-8.
+     */
+    public let content: Data
+    /**
+     * What people call it; `None` takes what it says itself, else its path.
+     */
+    public let title: String?
+    /**
+     * Access labels, of which a caller needs any.
+     */
+    public let labels: [String]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Stable name, by which it is replaced and removed.
+         */id: String,
+        /**
+         * Name of the file, whose ending says what it is: `md`, `txt`, `html`.
+         */path: String,
+        /**
+         * Its bytes, UTF-8.
+         */content: Data,
+        /**
+         * What people call it; `None` takes what it says itself, else its path.
+         */title: String?,
+        /**
+         * Access labels, of which a caller needs any.
+         */labels: [String]) {
+        self.id = id
+        self.path = path
+        self.content = content
+        self.title = title
+        self.labels = labels
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiOwnDocument: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiOwnDocument: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiOwnDocument {
+        return
+            try FfiOwnDocument(
+                id: FfiConverterString.read(from: &buf),
+                path: FfiConverterString.read(from: &buf),
+                content: FfiConverterData.read(from: &buf),
+                title: FfiConverterOptionString.read(from: &buf),
+                labels: FfiConverterSequenceString.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiOwnDocument, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.id, into: &buf)
+        FfiConverterString.write(value.path, into: &buf)
+        FfiConverterData.write(value.content, into: &buf)
+        FfiConverterOptionString.write(value.title, into: &buf)
+        FfiConverterSequenceString.write(value.labels, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiOwnDocument_lift(_ buf: RustBuffer) throws -> FfiOwnDocument {
+    return try FfiConverterTypeFfiOwnDocument.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiOwnDocument_lower(_ value: FfiOwnDocument) -> RustBuffer {
+    return FfiConverterTypeFfiOwnDocument.lower(value)
+}
+
+
+/**
  * What a pack says of itself.
  */
 public struct FfiPackInfo: Equatable, Hashable {
@@ -2493,6 +3922,10 @@ public struct FfiPassage: Equatable, Hashable {
      */
     public let id: String
     /**
+     * Whether the publisher or this device brought it.
+     */
+    public let origin: FfiOrigin
+    /**
      * Its text.
      */
     public let text: String
@@ -2568,6 +4001,9 @@ public struct FfiPassage: Equatable, Hashable {
          * Its name across builds, in hexadecimal.
          */id: String,
         /**
+         * Whether the publisher or this device brought it.
+         */origin: FfiOrigin,
+        /**
          * Its text.
          */text: String,
         /**
@@ -2619,6 +4055,7 @@ public struct FfiPassage: Equatable, Hashable {
          * BM25 score, if the passage shares a term with the question.
          */lexical: Float?) {
         self.id = id
+        self.origin = origin
         self.text = text
         self.documentId = documentId
         self.documentTitle = documentTitle
@@ -2655,6 +4092,7 @@ public struct FfiConverterTypeFfiPassage: FfiConverterRustBuffer {
         return
             try FfiPassage(
                 id: FfiConverterString.read(from: &buf),
+                origin: FfiConverterTypeFfiOrigin.read(from: &buf),
                 text: FfiConverterString.read(from: &buf),
                 documentId: FfiConverterString.read(from: &buf),
                 documentTitle: FfiConverterString.read(from: &buf),
@@ -2677,6 +4115,7 @@ public struct FfiConverterTypeFfiPassage: FfiConverterRustBuffer {
 
     public static func write(_ value: FfiPassage, into buf: inout [UInt8]) {
         FfiConverterString.write(value.id, into: &buf)
+        FfiConverterTypeFfiOrigin.write(value.origin, into: &buf)
         FfiConverterString.write(value.text, into: &buf)
         FfiConverterString.write(value.documentId, into: &buf)
         FfiConverterString.write(value.documentTitle, into: &buf)
@@ -2714,6 +4153,95 @@ public func FfiConverterTypeFfiPassage_lower(_ value: FfiPassage) -> RustBuffer 
 
 
 /**
+ * What a purge did, and what it could not do.
+ */
+public struct FfiPurgeReport: Equatable, Hashable {
+    /**
+     * Files that were removed from the folder.
+     */
+    public let filesRemoved: UInt64
+    /**
+     * Kept states that were given up.
+     */
+    public let droppedStates: UInt64
+    /**
+     * Whether the base in its read-only place still holds what was purged.
+     */
+    public let baseStillHolds: Bool
+    /**
+     * Whether a lasting refusal was recorded, by which the base is not opened with this folder any more.
+     */
+    public let refusalRecorded: Bool
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * Files that were removed from the folder.
+         */filesRemoved: UInt64,
+        /**
+         * Kept states that were given up.
+         */droppedStates: UInt64,
+        /**
+         * Whether the base in its read-only place still holds what was purged.
+         */baseStillHolds: Bool,
+        /**
+         * Whether a lasting refusal was recorded, by which the base is not opened with this folder any more.
+         */refusalRecorded: Bool) {
+        self.filesRemoved = filesRemoved
+        self.droppedStates = droppedStates
+        self.baseStillHolds = baseStillHolds
+        self.refusalRecorded = refusalRecorded
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiPurgeReport: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiPurgeReport: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiPurgeReport {
+        return
+            try FfiPurgeReport(
+                filesRemoved: FfiConverterUInt64.read(from: &buf),
+                droppedStates: FfiConverterUInt64.read(from: &buf),
+                baseStillHolds: FfiConverterBool.read(from: &buf),
+                refusalRecorded: FfiConverterBool.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiPurgeReport, into buf: inout [UInt8]) {
+        FfiConverterUInt64.write(value.filesRemoved, into: &buf)
+        FfiConverterUInt64.write(value.droppedStates, into: &buf)
+        FfiConverterBool.write(value.baseStillHolds, into: &buf)
+        FfiConverterBool.write(value.refusalRecorded, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPurgeReport_lift(_ buf: RustBuffer) throws -> FfiPurgeReport {
+    return try FfiConverterTypeFfiPurgeReport.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPurgeReport_lower(_ value: FfiPurgeReport) -> RustBuffer {
+    return FfiConverterTypeFfiPurgeReport.lower(value)
+}
+
+
+/**
  * How to search.
  */
 public struct FfiSearchOptions: Equatable, Hashable {
@@ -2729,6 +4257,10 @@ public struct FfiSearchOptions: Equatable, Hashable {
      * The day for which the rules are asked, `YYYY-MM-DD`; `None` takes today.
      */
     public let asOf: String?
+    /**
+     * The caller's access labels; without any, what is public is found.
+     */
+    public let labels: [String]
 
     // Default memberwise initializers are never public by default, so we
     // declare one manually.
@@ -2741,10 +4273,14 @@ public struct FfiSearchOptions: Equatable, Hashable {
          */mode: FfiSearchMode,
         /**
          * The day for which the rules are asked, `YYYY-MM-DD`; `None` takes today.
-         */asOf: String?) {
+         */asOf: String?,
+        /**
+         * The caller's access labels; without any, what is public is found.
+         */labels: [String] = []) {
         self.limit = limit
         self.mode = mode
         self.asOf = asOf
+        self.labels = labels
     }
 
 
@@ -2765,7 +4301,8 @@ public struct FfiConverterTypeFfiSearchOptions: FfiConverterRustBuffer {
             try FfiSearchOptions(
                 limit: FfiConverterUInt32.read(from: &buf),
                 mode: FfiConverterTypeFfiSearchMode.read(from: &buf),
-                asOf: FfiConverterOptionString.read(from: &buf)
+                asOf: FfiConverterOptionString.read(from: &buf),
+                labels: FfiConverterSequenceString.read(from: &buf)
         )
     }
 
@@ -2773,6 +4310,7 @@ public struct FfiConverterTypeFfiSearchOptions: FfiConverterRustBuffer {
         FfiConverterUInt32.write(value.limit, into: &buf)
         FfiConverterTypeFfiSearchMode.write(value.mode, into: &buf)
         FfiConverterOptionString.write(value.asOf, into: &buf)
+        FfiConverterSequenceString.write(value.labels, into: &buf)
     }
 }
 
@@ -3205,6 +4743,256 @@ public func FfiConverterTypeFfiAnswerFormat_lower(_ value: FfiAnswerFormat) -> R
 
 
 /**
+ * What comes of a change: any number of `Progress`, then one of the others, by what was asked.
+ */
+
+public enum FfiChangeEvent: Equatable, Hashable {
+
+    /**
+     * How far it is. Who pulls slowly gets the latest only.
+     */
+    case progress(
+        /**
+         * The step.
+         */progress: FfiChangeProgress
+    )
+    /**
+     * A delta was applied.
+     */
+    case applied(
+        /**
+         * What it did.
+         */report: FfiApplyReport
+    )
+    /**
+     * A document was added.
+     */
+    case added(
+        /**
+         * What it did.
+         */report: FfiAddReport
+    )
+    /**
+     * The library was compacted.
+     */
+    case compacted(
+        /**
+         * What it did.
+         */report: FfiCompactReport
+    )
+    /**
+     * Content was destroyed.
+     */
+    case purged(
+        /**
+         * What it did.
+         */report: FfiPurgeReport
+    )
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiChangeEvent: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiChangeEvent: FfiConverterRustBuffer {
+    typealias SwiftType = FfiChangeEvent
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiChangeEvent {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .progress(progress: try FfiConverterTypeFfiChangeProgress.read(from: &buf)
+        )
+
+        case 2: return .applied(report: try FfiConverterTypeFfiApplyReport.read(from: &buf)
+        )
+
+        case 3: return .added(report: try FfiConverterTypeFfiAddReport.read(from: &buf)
+        )
+
+        case 4: return .compacted(report: try FfiConverterTypeFfiCompactReport.read(from: &buf)
+        )
+
+        case 5: return .purged(report: try FfiConverterTypeFfiPurgeReport.read(from: &buf)
+        )
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiChangeEvent, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case let .progress(progress):
+            writeInt(&buf, Int32(1))
+            FfiConverterTypeFfiChangeProgress.write(progress, into: &buf)
+
+
+        case let .applied(report):
+            writeInt(&buf, Int32(2))
+            FfiConverterTypeFfiApplyReport.write(report, into: &buf)
+
+
+        case let .added(report):
+            writeInt(&buf, Int32(3))
+            FfiConverterTypeFfiAddReport.write(report, into: &buf)
+
+
+        case let .compacted(report):
+            writeInt(&buf, Int32(4))
+            FfiConverterTypeFfiCompactReport.write(report, into: &buf)
+
+
+        case let .purged(report):
+            writeInt(&buf, Int32(5))
+            FfiConverterTypeFfiPurgeReport.write(report, into: &buf)
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChangeEvent_lift(_ buf: RustBuffer) throws -> FfiChangeEvent {
+    return try FfiConverterTypeFfiChangeEvent.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChangeEvent_lower(_ value: FfiChangeEvent) -> RustBuffer {
+    return FfiConverterTypeFfiChangeEvent.lower(value)
+}
+
+
+
+/**
+ * A step of a change.
+ */
+
+public enum FfiChangeStage: Equatable, Hashable {
+
+    /**
+     * A pack is copied into the library's folder; counted in bytes.
+     */
+    case copy
+    /**
+     * A document's passages are embedded; counted in passages.
+     */
+    case embed
+    /**
+     * Passages are written; counted in passages.
+     */
+    case text
+    /**
+     * Vectors are put into an index; counted in passages.
+     */
+    case index
+    /**
+     * The index is measured; counted in queries.
+     */
+    case recall
+    /**
+     * The file is put together; one step.
+     */
+    case pack
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiChangeStage: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiChangeStage: FfiConverterRustBuffer {
+    typealias SwiftType = FfiChangeStage
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiChangeStage {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .copy
+
+        case 2: return .embed
+
+        case 3: return .text
+
+        case 4: return .index
+
+        case 5: return .recall
+
+        case 6: return .pack
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiChangeStage, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .copy:
+            writeInt(&buf, Int32(1))
+
+
+        case .embed:
+            writeInt(&buf, Int32(2))
+
+
+        case .text:
+            writeInt(&buf, Int32(3))
+
+
+        case .index:
+            writeInt(&buf, Int32(4))
+
+
+        case .recall:
+            writeInt(&buf, Int32(5))
+
+
+        case .pack:
+            writeInt(&buf, Int32(6))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChangeStage_lift(_ buf: RustBuffer) throws -> FfiChangeStage {
+    return try FfiConverterTypeFfiChangeStage.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiChangeStage_lower(_ value: FfiChangeStage) -> RustBuffer {
+    return FfiConverterTypeFfiChangeStage.lower(value)
+}
+
+
+
+/**
  * What went wrong, cut by what the app can do about it.
  *
  * `code` is stable and made for logs, `text` is the message in English.
@@ -3239,6 +5027,81 @@ enum FfiError: Swift.Error, Equatable, Hashable, Foundation.LocalizedError {
      * The adapter does not fit the model, or none of this name was opened: choose another.
      */
     case AdapterMismatch(code: String, text: String, adapter: String, reason: String
+    )
+    /**
+     * A file is sealed, and the app gave no key for it.
+     */
+    case KeyNeeded(code: String, text: String, path: String
+    )
+    /**
+     * A file is sealed with another key than the app's.
+     */
+    case WrongKey(code: String, text: String, path: String
+    )
+    /**
+     * A key that the app gave is no key.
+     */
+    case InvalidKey(code: String, text: String, reason: String
+    )
+    /**
+     * A pack is not signed by anyone the app trusts: do not use it.
+     */
+    case Untrusted(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * The last day of a pack, or of the keys that signed it, is over: fetch a newer one.
+     */
+    case Expired(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * A pack expired by a day that was seen before, and the clock now says an earlier one.
+     */
+    case ClockTurnedBack(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * A delta is older than what was applied before: fetch the newest.
+     */
+    case Replayed(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * A delta gives other content to a version that is known.
+     */
+    case Fork(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * A delta builds on another state than the library's: fetch the ones between.
+     */
+    case OtherParent(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * A pack belongs to another body of knowledge than the library.
+     */
+    case OtherPack(code: String, text: String, path: String, reason: String
+    )
+    /**
+     * The library was purged, and this folder opens no more.
+     */
+    case Purged(code: String, text: String, path: String
+    )
+    /**
+     * The library's folder is open elsewhere.
+     */
+    case Locked(code: String, text: String, path: String
+    )
+    /**
+     * The engine was opened without a library's folder, and cannot be changed.
+     */
+    case ReadOnly(code: String, text: String
+    )
+    /**
+     * No earlier state is kept that a rollback could go to.
+     */
+    case NothingToRollBackTo(code: String, text: String
+    )
+    /**
+     * A document of the app cannot become part of the library.
+     */
+    case UnusableDocument(code: String, text: String, reason: String
     )
     /**
      * The question is empty.
@@ -3333,34 +5196,114 @@ public struct FfiConverterTypeFfiError: FfiConverterRustBuffer {
             adapter: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 6: return .EmptyQuestion(
+        case 6: return .KeyNeeded(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf)
+            )
+        case 7: return .WrongKey(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf)
+            )
+        case 8: return .InvalidKey(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 9: return .Untrusted(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 10: return .Expired(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 11: return .ClockTurnedBack(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 12: return .Replayed(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 13: return .Fork(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 14: return .OtherParent(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 15: return .OtherPack(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 16: return .Purged(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf)
+            )
+        case 17: return .Locked(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            path: try FfiConverterString.read(from: &buf)
+            )
+        case 18: return .ReadOnly(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
-        case 7: return .QuestionTooLong(
+        case 19: return .NothingToRollBackTo(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf)
+            )
+        case 20: return .UnusableDocument(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf),
+            reason: try FfiConverterString.read(from: &buf)
+            )
+        case 21: return .EmptyQuestion(
+            code: try FfiConverterString.read(from: &buf),
+            text: try FfiConverterString.read(from: &buf)
+            )
+        case 22: return .QuestionTooLong(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf),
             tokens: try FfiConverterUInt64.read(from: &buf),
             limit: try FfiConverterUInt64.read(from: &buf)
             )
-        case 8: return .NoModel(
+        case 23: return .NoModel(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
-        case 9: return .Storage(
+        case 24: return .Storage(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
             )
-        case 10: return .Closed(
+        case 25: return .Closed(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
-        case 11: return .Cancelled(
+        case 26: return .Cancelled(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf)
             )
-        case 12: return .Internal(
+        case 27: return .Internal(
             code: try FfiConverterString.read(from: &buf),
             text: try FfiConverterString.read(from: &buf),
             reason: try FfiConverterString.read(from: &buf)
@@ -3416,14 +5359,124 @@ public struct FfiConverterTypeFfiError: FfiConverterRustBuffer {
             FfiConverterString.write(reason, into: &buf)
 
 
-        case let .EmptyQuestion(code,text):
+        case let .KeyNeeded(code,text,path):
             writeInt(&buf, Int32(6))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+
+
+        case let .WrongKey(code,text,path):
+            writeInt(&buf, Int32(7))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+
+
+        case let .InvalidKey(code,text,reason):
+            writeInt(&buf, Int32(8))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .Untrusted(code,text,path,reason):
+            writeInt(&buf, Int32(9))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .Expired(code,text,path,reason):
+            writeInt(&buf, Int32(10))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .ClockTurnedBack(code,text,path,reason):
+            writeInt(&buf, Int32(11))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .Replayed(code,text,path,reason):
+            writeInt(&buf, Int32(12))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .Fork(code,text,path,reason):
+            writeInt(&buf, Int32(13))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .OtherParent(code,text,path,reason):
+            writeInt(&buf, Int32(14))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .OtherPack(code,text,path,reason):
+            writeInt(&buf, Int32(15))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .Purged(code,text,path):
+            writeInt(&buf, Int32(16))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+
+
+        case let .Locked(code,text,path):
+            writeInt(&buf, Int32(17))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(path, into: &buf)
+
+
+        case let .ReadOnly(code,text):
+            writeInt(&buf, Int32(18))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+
+
+        case let .NothingToRollBackTo(code,text):
+            writeInt(&buf, Int32(19))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+
+
+        case let .UnusableDocument(code,text,reason):
+            writeInt(&buf, Int32(20))
+            FfiConverterString.write(code, into: &buf)
+            FfiConverterString.write(text, into: &buf)
+            FfiConverterString.write(reason, into: &buf)
+
+
+        case let .EmptyQuestion(code,text):
+            writeInt(&buf, Int32(21))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
 
 
         case let .QuestionTooLong(code,text,tokens,limit):
-            writeInt(&buf, Int32(7))
+            writeInt(&buf, Int32(22))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterUInt64.write(tokens, into: &buf)
@@ -3431,32 +5484,32 @@ public struct FfiConverterTypeFfiError: FfiConverterRustBuffer {
 
 
         case let .NoModel(code,text):
-            writeInt(&buf, Int32(8))
+            writeInt(&buf, Int32(23))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
 
 
         case let .Storage(code,text,reason):
-            writeInt(&buf, Int32(9))
+            writeInt(&buf, Int32(24))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(reason, into: &buf)
 
 
         case let .Closed(code,text):
-            writeInt(&buf, Int32(10))
+            writeInt(&buf, Int32(25))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
 
 
         case let .Cancelled(code,text):
-            writeInt(&buf, Int32(11))
+            writeInt(&buf, Int32(26))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
 
 
         case let .Internal(code,text,reason):
-            writeInt(&buf, Int32(12))
+            writeInt(&buf, Int32(27))
             FfiConverterString.write(code, into: &buf)
             FfiConverterString.write(text, into: &buf)
             FfiConverterString.write(reason, into: &buf)
@@ -3577,6 +5630,81 @@ public func FfiConverterTypeFfiLogLevel_lower(_ value: FfiLogLevel) -> RustBuffe
 
 
 /**
+ * Who brought a passage.
+ */
+
+public enum FfiOrigin: Equatable, Hashable {
+
+    /**
+     * The publisher of the pack.
+     */
+    case publisher
+    /**
+     * The app, as a document of its own on this device.
+     */
+    case local
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiOrigin: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiOrigin: FfiConverterRustBuffer {
+    typealias SwiftType = FfiOrigin
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiOrigin {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .publisher
+
+        case 2: return .local
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiOrigin, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .publisher:
+            writeInt(&buf, Int32(1))
+
+
+        case .local:
+            writeInt(&buf, Int32(2))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiOrigin_lift(_ buf: RustBuffer) throws -> FfiOrigin {
+    return try FfiConverterTypeFfiOrigin.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiOrigin_lower(_ value: FfiOrigin) -> RustBuffer {
+    return FfiConverterTypeFfiOrigin.lower(value)
+}
+
+
+
+/**
  * How an answer ended. Declining is a result, not an error.
  */
 
@@ -3667,6 +5795,81 @@ public func FfiConverterTypeFfiOutcome_lift(_ buf: RustBuffer) throws -> FfiOutc
 #endif
 public func FfiConverterTypeFfiOutcome_lower(_ value: FfiOutcome) -> RustBuffer {
     return FfiConverterTypeFfiOutcome.lower(value)
+}
+
+
+
+/**
+ * What to destroy.
+ */
+
+public enum FfiPurge: Equatable, Hashable {
+
+    /**
+     * Everything that was written for this library; the engine closes, and the library never opens again in this folder.
+     */
+    case everything
+    /**
+     * The bytes of revoked passages, in all files of the folder. The library goes on.
+     */
+    case revoked
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiPurge: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiPurge: FfiConverterRustBuffer {
+    typealias SwiftType = FfiPurge
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiPurge {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .everything
+
+        case 2: return .revoked
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiPurge, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .everything:
+            writeInt(&buf, Int32(1))
+
+
+        case .revoked:
+            writeInt(&buf, Int32(2))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPurge_lift(_ buf: RustBuffer) throws -> FfiPurge {
+    return try FfiConverterTypeFfiPurge.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPurge_lower(_ value: FfiPurge) -> RustBuffer {
+    return FfiConverterTypeFfiPurge.lower(value)
 }
 
 
@@ -4002,6 +6205,30 @@ fileprivate struct FfiConverterOptionString: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterOptionData: FfiConverterRustBuffer {
+    typealias SwiftType = Data?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterData.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterData.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterOptionTypeFfiLogSink: FfiConverterRustBuffer {
     typealias SwiftType = FfiLogSink?
 
@@ -4042,6 +6269,30 @@ fileprivate struct FfiConverterOptionTypeFfiGpuRequest: FfiConverterRustBuffer {
         switch try readInt(&buf) as Int8 {
         case 0: return nil
         case 1: return try FfiConverterTypeFfiGpuRequest.read(from: &buf)
+        default: throw UniffiInternalError.unexpectedOptionalTag
+        }
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterOptionTypeFfiLibraryOptions: FfiConverterRustBuffer {
+    typealias SwiftType = FfiLibraryOptions?
+
+    public static func write(_ value: SwiftType, into buf: inout [UInt8]) {
+        guard let value = value else {
+            writeInt(&buf, Int8(0))
+            return
+        }
+        writeInt(&buf, Int8(1))
+        FfiConverterTypeFfiLibraryOptions.write(value, into: &buf)
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> SwiftType {
+        switch try readInt(&buf) as Int8 {
+        case 0: return nil
+        case 1: return try FfiConverterTypeFfiLibraryOptions.read(from: &buf)
         default: throw UniffiInternalError.unexpectedOptionalTag
         }
     }
@@ -4124,6 +6375,31 @@ fileprivate struct FfiConverterSequenceTypeFfiAdapterFile: FfiConverterRustBuffe
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeFfiAppliedPack: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiAppliedPack]
+
+    public static func write(_ value: [FfiAppliedPack], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiAppliedPack.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiAppliedPack] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiAppliedPack]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiAppliedPack.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeFfiCitation: FfiConverterRustBuffer {
     typealias SwiftType = [FfiCitation]
 
@@ -4166,6 +6442,56 @@ fileprivate struct FfiConverterSequenceTypeFfiExchange: FfiConverterRustBuffer {
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeFfiExchange.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeFfiKeptState: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiKeptState]
+
+    public static func write(_ value: [FfiKeptState], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiKeptState.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiKeptState] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiKeptState]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiKeptState.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeFfiLocalDocument: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiLocalDocument]
+
+    public static func write(_ value: [FfiLocalDocument], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiLocalDocument.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiLocalDocument] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiLocalDocument]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiLocalDocument.read(from: &buf))
         }
         return seq
     }
@@ -4304,10 +6630,25 @@ private let initializationResult: InitializationResult = {
     if (uniffi_lorekit_ffi_checksum_method_fficancellation_cancel() != 21941) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_lorekit_ffi_checksum_method_ffichange_cancel() != 62838) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffichange_next_event() != 28408) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_add() != 13945) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_answer() != 15322) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_apply() != 40296) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_clear_caches() != 19542) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_compact() != 32779) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_enter_background() != 15199) {
@@ -4316,13 +6657,25 @@ private let initializationResult: InitializationResult = {
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_enter_foreground() != 65256) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_library_state() != 27041) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_memory_warning() != 36795) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_model_info() != 7301) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info() != 20182) {
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info() != 12313) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_purge() != 28737) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_remove() != 63143) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_rollback() != 5062) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_search() != 24671) {
@@ -4331,7 +6684,10 @@ private let initializationResult: InitializationResult = {
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state() != 60337) {
         return InitializationResult.apiChecksumMismatch
     }
-    if (uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down() != 39543) {
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down() != 9260) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_verify() != 64187) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffilogsink_record() != 56952) {

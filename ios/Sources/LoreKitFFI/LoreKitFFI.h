@@ -280,6 +280,26 @@ uint64_t uniffi_lorekit_ffi_fn_constructor_fficancellation_new(RustCallStatus *_
 void uniffi_lorekit_ffi_fn_method_fficancellation_cancel(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CLONE_FFICHANGE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CLONE_FFICHANGE
+uint64_t uniffi_lorekit_ffi_fn_clone_ffichange(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_FREE_FFICHANGE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_FREE_FFICHANGE
+void uniffi_lorekit_ffi_fn_free_ffichange(uint64_t handle, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFICHANGE_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFICHANGE_CANCEL
+void uniffi_lorekit_ffi_fn_method_ffichange_cancel(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFICHANGE_NEXT_EVENT
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFICHANGE_NEXT_EVENT
+uint64_t uniffi_lorekit_ffi_fn_method_ffichange_next_event(uint64_t ptr
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CLONE_FFIENGINE
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CLONE_FFIENGINE
 uint64_t uniffi_lorekit_ffi_fn_clone_ffiengine(uint64_t handle, RustCallStatus *_Nonnull out_status
@@ -295,14 +315,29 @@ void uniffi_lorekit_ffi_fn_free_ffiengine(uint64_t handle, RustCallStatus *_Nonn
 uint64_t uniffi_lorekit_ffi_fn_constructor_ffiengine_open(RustBuffer options, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ADD
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ADD
+uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_add(uint64_t ptr, RustBuffer document, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ANSWER
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ANSWER
 uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_answer(uint64_t ptr, RustBuffer question, RustBuffer options, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_APPLY
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_APPLY
+uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_apply(uint64_t ptr, RustBuffer delta, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_CLEAR_CACHES
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_CLEAR_CACHES
 void uniffi_lorekit_ffi_fn_method_ffiengine_clear_caches(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_COMPACT
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_COMPACT
+uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_compact(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_BACKGROUND
@@ -313,6 +348,11 @@ void uniffi_lorekit_ffi_fn_method_ffiengine_enter_background(uint64_t ptr, RustC
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_FOREGROUND
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ENTER_FOREGROUND
 void uniffi_lorekit_ffi_fn_method_ffiengine_enter_foreground(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_LIBRARY_STATE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_LIBRARY_STATE
+RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_library_state(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_MEMORY_WARNING
@@ -330,6 +370,21 @@ RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_model_info(uint64_t ptr, RustC
 RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_pack_info(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_PURGE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_PURGE
+uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_purge(uint64_t ptr, RustBuffer what, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_REMOVE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_REMOVE
+int8_t uniffi_lorekit_ffi_fn_method_ffiengine_remove(uint64_t ptr, RustBuffer document, uint64_t cancellation, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ROLLBACK
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ROLLBACK
+RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_rollback(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SEARCH
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SEARCH
 RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_search(uint64_t ptr, RustBuffer question, RustBuffer options, uint64_t cancellation, RustCallStatus *_Nonnull out_status
@@ -343,6 +398,11 @@ void uniffi_lorekit_ffi_fn_method_ffiengine_set_thermal_state(uint64_t ptr, Rust
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SHUT_DOWN
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SHUT_DOWN
 void uniffi_lorekit_ffi_fn_method_ffiengine_shut_down(uint64_t ptr, RustCallStatus *_Nonnull out_status
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_VERIFY
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_VERIFY
+uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_verify(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_CLONE_FFILOGSINK
@@ -667,15 +727,45 @@ uint16_t uniffi_lorekit_ffi_checksum_method_fficancellation_cancel(void
 
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFICHANGE_CANCEL
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFICHANGE_CANCEL
+uint16_t uniffi_lorekit_ffi_checksum_method_ffichange_cancel(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFICHANGE_NEXT_EVENT
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFICHANGE_NEXT_EVENT
+uint16_t uniffi_lorekit_ffi_checksum_method_ffichange_next_event(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ADD
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ADD
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_add(void
+
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ANSWER
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ANSWER
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_answer(void
 
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_APPLY
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_APPLY
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_apply(void
+
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_CLEAR_CACHES
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_CLEAR_CACHES
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_clear_caches(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_COMPACT
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_COMPACT
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_compact(void
 
 );
 #endif
@@ -688,6 +778,12 @@ uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_enter_background(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ENTER_FOREGROUND
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ENTER_FOREGROUND
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_enter_foreground(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_LIBRARY_STATE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_LIBRARY_STATE
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_library_state(void
 
 );
 #endif
@@ -709,6 +805,24 @@ uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info(void
 
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_PURGE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_PURGE
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_purge(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_REMOVE
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_REMOVE
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_remove(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ROLLBACK
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ROLLBACK
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_rollback(void
+
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SEARCH
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SEARCH
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_search(void
@@ -724,6 +838,12 @@ uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SHUT_DOWN
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_SHUT_DOWN
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_VERIFY
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_VERIFY
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_verify(void
 
 );
 #endif

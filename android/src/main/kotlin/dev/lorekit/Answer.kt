@@ -69,7 +69,7 @@ public data class Citation(
     public val passage: Int,
     public val quoted: IntRange,
     public val source: LongRange,
-    public val origin: Origin,
+    public val origin: Origin = Origin.PUBLISHER,
 )
 
 /** How an answer ended. Declining is a result, not an exception. */

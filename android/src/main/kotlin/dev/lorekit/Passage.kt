@@ -4,7 +4,6 @@ package dev.lorekit
  * A passage that was found for a question, with its document and its place.
  *
  * @property id its name across builds, in hexadecimal.
- * @property origin whether the publisher or this device brought it.
  * @property text its text.
  * @property document the document it is from.
  * @property titlePath headings above it, outermost first.
@@ -17,10 +16,10 @@ package dev.lorekit
  * @property score fused score from 0 to 1, larger is better; comparable within one search only.
  * @property dense cosine similarity of question and passage, if the search used vectors.
  * @property lexical BM25 score, if the passage shares a term with the question.
+ * @property origin whether the publisher or this device brought it.
  */
 public data class Passage(
     public val id: String,
-    public val origin: Origin,
     public val text: String,
     public val document: Document,
     public val titlePath: List<String>,
@@ -33,6 +32,7 @@ public data class Passage(
     public val score: Float,
     public val dense: Float?,
     public val lexical: Float?,
+    public val origin: Origin = Origin.PUBLISHER,
 )
 
 /**

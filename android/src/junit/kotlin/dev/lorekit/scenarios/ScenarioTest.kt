@@ -10,7 +10,7 @@ class ScenarioTest {
     @TestFactory
     fun scenarios(): List<DynamicTest> {
         val folder = checkNotNull(System.getProperty("lorekit.fixtures")) { "-Dlorekit.fixtures=DIR is missing" }
-        return Scenarios(File(folder)).all.map { scenario ->
+        return allScenarios(File(folder)).map { scenario ->
             DynamicTest.dynamicTest(scenario.name) { runBlocking { scenario.run() } }
         }
     }

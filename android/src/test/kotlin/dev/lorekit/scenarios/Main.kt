@@ -9,7 +9,7 @@ import kotlinx.coroutines.runBlocking
 fun main(args: Array<String>) {
     val folder = File(args.firstOrNull() ?: error("the folder of the fixtures is missing"))
     val wanted = args.drop(1).toSet()
-    val scenarios = Scenarios(folder).all.filter { wanted.isEmpty() || it.name in wanted }
+    val scenarios = allScenarios(folder).filter { wanted.isEmpty() || it.name in wanted }
     var failed = 0
     for (scenario in scenarios) {
         val started = TimeSource.Monotonic.markNow()

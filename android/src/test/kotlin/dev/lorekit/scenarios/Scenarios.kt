@@ -48,6 +48,9 @@ import kotlinx.coroutines.withTimeoutOrNull
 /** One scenario of the contract, under the name that it has in every language. */
 class Scenario(val name: String, val run: suspend () -> Unit)
 
+/** All scenarios, held against the fixtures in [folder]. */
+fun allScenarios(folder: File): List<Scenario> = Scenarios(folder).all + LibraryScenarios(folder).all
+
 /** The contract, held against the fixtures in [folder]. */
 class Scenarios(private val folder: File) {
     val all: List<Scenario> = listOf(
@@ -338,7 +341,7 @@ class Scenarios(private val folder: File) {
         /** A question whose words stand in the passage with the emoji, and in no other. */
         const val GRACE = "信用卡还款宽限期几天？"
 
-        /** See the same constant in `bindings/tests/scenarios.rs`. */
+        /** See the same constant in `bindings/tests/scenarios`. */
         val BOUND: Duration = 2.seconds
 
         /** Searches by words for one passage, so that the tiny embedder's noise decides nothing. */

@@ -708,13 +708,25 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_fficancellation_cancel(
     ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffichange_cancel(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffichange_next_event(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_add(
+    ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_answer(
     ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_apply(
+    ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_clear_caches(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_compact(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_enter_background(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_enter_foreground(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_library_state(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_memory_warning(
     ): Int
@@ -722,11 +734,19 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info(
     ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_purge(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_remove(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_rollback(
+    ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_search(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_verify(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffilogsink_record(
     ): Int
@@ -769,25 +789,47 @@ internal object UniffiLib {
     ): Long
     external fun uniffi_lorekit_ffi_fn_method_fficancellation_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_lorekit_ffi_fn_clone_ffichange(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_free_ffichange(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_lorekit_ffi_fn_method_ffichange_cancel(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_lorekit_ffi_fn_method_ffichange_next_event(`ptr`: Long,
+    ): Long
     external fun uniffi_lorekit_ffi_fn_clone_ffiengine(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_lorekit_ffi_fn_free_ffiengine(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
     external fun uniffi_lorekit_ffi_fn_constructor_ffiengine_open(`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_add(`ptr`: Long,`document`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_answer(`ptr`: Long,`question`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_apply(`ptr`: Long,`delta`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_clear_caches(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_compact(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_enter_background(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_enter_foreground(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_library_state(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_memory_warning(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_model_info(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_pack_info(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_purge(`ptr`: Long,`what`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_remove(`ptr`: Long,`document`: RustBuffer.ByValue,`cancellation`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Byte
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_rollback(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_search(`ptr`: Long,`question`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,`cancellation`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
@@ -795,6 +837,8 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_shut_down(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_verify(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
     external fun uniffi_lorekit_ffi_fn_clone_ffilogsink(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_lorekit_ffi_fn_free_ffilogsink(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -940,10 +984,25 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_lorekit_ffi_checksum_method_fficancellation_cancel() and 0xFFFF) != 21941) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffichange_cancel() and 0xFFFF) != 62838) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffichange_next_event() and 0xFFFF) != 28408) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_add() and 0xFFFF) != 13945) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_answer() and 0xFFFF) != 15322) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_apply() and 0xFFFF) != 40296) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_clear_caches() and 0xFFFF) != 19542) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_compact() and 0xFFFF) != 32779) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_enter_background() and 0xFFFF) != 15199) {
@@ -952,13 +1011,25 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_enter_foreground() and 0xFFFF) != 65256) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_library_state() and 0xFFFF) != 27041) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_memory_warning() and 0xFFFF) != 36795) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_model_info() and 0xFFFF) != 7301) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info() and 0xFFFF) != 20182) {
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_pack_info() and 0xFFFF) != 12313) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_purge() and 0xFFFF) != 28737) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_remove() and 0xFFFF) != 63143) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_rollback() and 0xFFFF) != 5062) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_search() and 0xFFFF) != 24671) {
@@ -967,7 +1038,10 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state() and 0xFFFF) != 60337) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
-    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down() and 0xFFFF) != 39543) {
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_shut_down() and 0xFFFF) != 9260) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_verify() and 0xFFFF) != 64187) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffilogsink_record() and 0xFFFF) != 56952) {
@@ -1385,6 +1459,25 @@ internal object FfiConverterString: FfiConverter<String, RustBuffer.ByValue> {
         val byteBuf = toUtf8(value)
         buf.putInt(byteBuf.limit())
         buf.put(byteBuf)
+    }
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterByteArray: FfiConverterRustBuffer<ByteArray> {
+    override fun read(buf: ByteBuffer): ByteArray {
+        val len = buf.getInt()
+        val byteArr = ByteArray(len)
+        buf.get(byteArr)
+        return byteArr
+    }
+    override fun allocationSize(value: ByteArray): ULong {
+        return 4UL + value.size.toULong()
+    }
+    override fun write(value: ByteArray, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        buf.put(value)
     }
 }
 
@@ -2139,9 +2232,320 @@ internal object FfiConverterTypeFfiCancellation: FfiConverter<FfiCancellation, L
 
 
 /**
- * A knowledge pack with its models. Every method may be called from any thread.
+ * A change under way. Freeing it cancels it; a foreign cancellation must call [`cancel`](Self::cancel).
+ */
+internal interface FfiChangeInterface {
+
+    /**
+     * Asks the change to stop. The engine stays usable.
+     */
+    fun `cancel`()
+
+    /**
+     * Waits for the next event; after the end it waits for ever, so who reads stops there. One reader at a time.
+     *
+     * # Errors
+     * The change's error, once; `Cancelled` after [`cancel`](Self::cancel), unless it was too late. The library is then
+     * as it was.
+     */
+    suspend fun `nextEvent`(): FfiChangeEvent
+
+    companion object
+}
+
+/**
+ * A change under way. Freeing it cancels it; a foreign cancellation must call [`cancel`](Self::cancel).
+ */
+internal open class FfiChange: Disposable, AutoCloseable, FfiChangeInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_lorekit_ffi_fn_free_ffichange(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_lorekit_ffi_fn_clone_ffichange(handle, status)
+        }
+    }
+
+
+    /**
+     * Asks the change to stop. The engine stays usable.
+     */override fun `cancel`()
+        =
+    callWithHandle {
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffichange_cancel(
+        it,
+        _status)
+}
+    }
+
+
+
+
+    /**
+     * Waits for the next event; after the end it waits for ever, so who reads stops there. One reader at a time.
+     *
+     * # Errors
+     * The change's error, once; `Cancelled` after [`cancel`](Self::cancel), unless it was too late. The library is then
+     * as it was.
+     */
+    @Throws(FfiException::class)
+    @Suppress("ASSIGNED_BUT_NEVER_ACCESSED_VARIABLE")
+    override suspend fun `nextEvent`() : FfiChangeEvent {
+        return uniffiRustCallAsync(
+        callWithHandle { uniffiHandle ->
+            UniffiLib.uniffi_lorekit_ffi_fn_method_ffichange_next_event(
+                uniffiHandle,
+
+            )
+        },
+        { future, callback, continuation -> UniffiLib.ffi_lorekit_ffi_rust_future_poll_rust_buffer(future, callback, continuation) },
+        { future, continuation -> UniffiLib.ffi_lorekit_ffi_rust_future_complete_rust_buffer(future, continuation) },
+        { future -> UniffiLib.ffi_lorekit_ffi_rust_future_free_rust_buffer(future) },
+        // lift function
+        { FfiConverterTypeFfiChangeEvent.lift(it) },
+        // Error FFI converter
+        FfiException.ErrorHandler,
+    )
+    }
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiChange: FfiConverter<FfiChange, Long> {
+    override fun lower(value: FfiChange): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FfiChange {
+        return FfiChange(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FfiChange {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FfiChange) = 8UL
+
+    override fun write(value: FfiChange, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * A knowledge pack or a library, with its models. Every method may be called from any thread.
  */
 internal interface FfiEngineInterface {
+
+    /**
+     * Starts to add a document of the app, or to replace the one of the same id, and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    fun `add`(`document`: FfiOwnDocument): FfiChange
 
     /**
      * Starts an answer and returns its stream at once.
@@ -2152,12 +2556,28 @@ internal interface FfiEngineInterface {
     fun `answer`(`question`: kotlin.String, `options`: FfiAnswerOptions): FfiAnswerStream
 
     /**
+     * Starts to apply a delta and returns at once. Running answers go on with what they began with.
+     *
+     * # Errors
+     * None but a thread that cannot be started; everything else comes through the change.
+     */
+    fun `apply`(`delta`: kotlin.String): FfiChange
+
+    /**
      * Forgets everything that was computed for prompts, in memory and on disk.
      *
      * # Errors
      * As [`memory_warning`](Self::memory_warning).
      */
     fun `clearCaches`()
+
+    /**
+     * Starts to merge the library's files and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    fun `compact`(): FfiChange
 
     /**
      * The app leaves the foreground: what was computed goes to the cache folder, and its memory is given back.
@@ -2177,6 +2597,14 @@ internal interface FfiEngineInterface {
     fun `enterForeground`()
 
     /**
+     * What the library is. Blocks for a moment.
+     *
+     * # Errors
+     * `ReadOnly` when the engine was opened on a pack alone; `Closed`; a damaged pack.
+     */
+    fun `libraryState`(): FfiLibraryState
+
+    /**
      * Gives back the memory of caches, as soon as a running answer is done. Returns at once.
      *
      * # Errors
@@ -2190,9 +2618,33 @@ internal interface FfiEngineInterface {
     fun `modelInfo`(): FfiModelInfo?
 
     /**
-     * What the pack says of itself.
+     * What the pack says of itself, as of the last change.
      */
     fun `packInfo`(): FfiPackInfo
+
+    /**
+     * Starts to destroy content and returns at once. `Everything` ends all requests and closes the engine.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    fun `purge`(`what`: FfiPurge): FfiChange
+
+    /**
+     * Removes a document of the app; false if there is none of this id. Blocks, for longer after a compaction.
+     *
+     * # Errors
+     * `Cancelled`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    fun `remove`(`document`: kotlin.String, `cancellation`: FfiCancellation): kotlin.Boolean
+
+    /**
+     * Goes back to the state before the last update. Blocks for a moment.
+     *
+     * # Errors
+     * `NothingToRollBackTo`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    fun `rollback`(): FfiApplyReport
 
     /**
      * The best passages for a question, best first. Blocks, and waits behind a running answer.
@@ -2211,18 +2663,27 @@ internal interface FfiEngineInterface {
     fun `setThermalState`(`state`: FfiThermalState)
 
     /**
-     * Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.
+     * Cancels everything, waits for the worker, at most one step of the model, and for a change of the library to
+     * stop, and gives the library's folder free. Later calls give `Closed`.
      *
      * # Errors
      * None today; a caught panic would be one.
      */
     fun `shutDown`()
 
+    /**
+     * Hashes all files of the library and compares them with what was signed; gives the number of bytes. Blocks.
+     *
+     * # Errors
+     * The first thing that is wrong, with its file; `ReadOnly`; `Closed`.
+     */
+    fun `verify`(): kotlin.ULong
+
     companion object
 }
 
 /**
- * A knowledge pack with its models. Every method may be called from any thread.
+ * A knowledge pack or a library, with its models. Every method may be called from any thread.
  */
 internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 {
@@ -2327,6 +2788,27 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 
 
     /**
+     * Starts to add a document of the app, or to replace the one of the same id, and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    @Throws(FfiException::class)override fun `add`(`document`: FfiOwnDocument): FfiChange {
+            return FfiConverterTypeFfiChange.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_add(
+        it,
+
+        FfiConverterTypeFfiOwnDocument.lower(`document`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
      * Starts an answer and returns its stream at once.
      *
      * # Errors
@@ -2341,6 +2823,27 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 
         FfiConverterString.lower(`question`),
         FfiConverterTypeFfiAnswerOptions.lower(`options`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Starts to apply a delta and returns at once. Running answers go on with what they began with.
+     *
+     * # Errors
+     * None but a thread that cannot be started; everything else comes through the change.
+     */
+    @Throws(FfiException::class)override fun `apply`(`delta`: kotlin.String): FfiChange {
+            return FfiConverterTypeFfiChange.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_apply(
+        it,
+
+        FfiConverterString.lower(`delta`),_status)
 }
     }
     )
@@ -2364,6 +2867,26 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 }
     }
 
+
+
+
+    /**
+     * Starts to merge the library's files and returns at once.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    @Throws(FfiException::class)override fun `compact`(): FfiChange {
+            return FfiConverterTypeFfiChange.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_compact(
+        it,
+        _status)
+}
+    }
+    )
+    }
 
 
 
@@ -2407,6 +2930,26 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 
 
     /**
+     * What the library is. Blocks for a moment.
+     *
+     * # Errors
+     * `ReadOnly` when the engine was opened on a pack alone; `Closed`; a damaged pack.
+     */
+    @Throws(FfiException::class)override fun `libraryState`(): FfiLibraryState {
+            return FfiConverterTypeFfiLibraryState.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_library_state(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
      * Gives back the memory of caches, as soon as a running answer is done. Returns at once.
      *
      * # Errors
@@ -2442,12 +2985,75 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 
 
     /**
-     * What the pack says of itself.
+     * What the pack says of itself, as of the last change.
      */override fun `packInfo`(): FfiPackInfo {
             return FfiConverterTypeFfiPackInfo.lift(
     callWithHandle {
     uniffiRustCall() { _status ->
     UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_pack_info(
+        it,
+        _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Starts to destroy content and returns at once. `Everything` ends all requests and closes the engine.
+     *
+     * # Errors
+     * As [`apply`](Self::apply).
+     */
+    @Throws(FfiException::class)override fun `purge`(`what`: FfiPurge): FfiChange {
+            return FfiConverterTypeFfiChange.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_purge(
+        it,
+
+        FfiConverterTypeFfiPurge.lower(`what`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Removes a document of the app; false if there is none of this id. Blocks, for longer after a compaction.
+     *
+     * # Errors
+     * `Cancelled`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    @Throws(FfiException::class)override fun `remove`(`document`: kotlin.String, `cancellation`: FfiCancellation): kotlin.Boolean {
+            return FfiConverterBoolean.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_remove(
+        it,
+
+        FfiConverterString.lower(`document`),
+        FfiConverterTypeFfiCancellation.lower(`cancellation`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Goes back to the state before the last update. Blocks for a moment.
+     *
+     * # Errors
+     * `NothingToRollBackTo`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    @Throws(FfiException::class)override fun `rollback`(): FfiApplyReport {
+            return FfiConverterTypeFfiApplyReport.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_rollback(
         it,
         _status)
 }
@@ -2501,7 +3107,8 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 
 
     /**
-     * Cancels everything and waits for the worker, at most one step of the model. Later calls give `Closed`.
+     * Cancels everything, waits for the worker, at most one step of the model, and for a change of the library to
+     * stop, and gives the library's folder free. Later calls give `Closed`.
      *
      * # Errors
      * None today; a caught panic would be one.
@@ -2516,6 +3123,26 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
 }
     }
 
+
+
+
+    /**
+     * Hashes all files of the library and compares them with what was signed; gives the number of bytes. Blocks.
+     *
+     * # Errors
+     * The first thing that is wrong, with its file; `ReadOnly`; `Closed`.
+     */
+    @Throws(FfiException::class)override fun `verify`(): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_verify(
+        it,
+        _status)
+}
+    }
+    )
+    }
 
 
 
@@ -2958,6 +3585,53 @@ internal object FfiConverterTypeFfiAdapterFile: FfiConverterRustBuffer<FfiAdapte
 
 
 /**
+ * What adding a document did.
+ */
+internal data class FfiAddReport (
+    /**
+     * The generation that is current now.
+     */
+    val `generation`: kotlin.ULong
+    ,
+    /**
+     * Passages of the document.
+     */
+    val `passages`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiAddReport: FfiConverterRustBuffer<FfiAddReport> {
+    override fun read(buf: ByteBuffer): FfiAddReport {
+        return FfiAddReport(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiAddReport) = (
+            FfiConverterULong.allocationSize(value.`generation`) +
+            FfiConverterULong.allocationSize(value.`passages`)
+    )
+
+    override fun write(value: FfiAddReport, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`generation`, buf)
+            FfiConverterULong.write(value.`passages`, buf)
+    }
+}
+
+
+
+/**
  * A complete answer.
  */
 internal data class FfiAnswer (
@@ -3124,6 +3798,211 @@ internal object FfiConverterTypeFfiAnswerOptions: FfiConverterRustBuffer<FfiAnsw
 
 
 /**
+ * A pack that is part of the current generation.
+ */
+internal data class FfiAppliedPack (
+    /**
+     * Hash of its manifest, in hexadecimal.
+     */
+    val `manifest`: kotlin.String
+    ,
+    /**
+     * Its version.
+     */
+    val `version`: kotlin.ULong
+    ,
+    /**
+     * The key that signed it, in hexadecimal; `None` for an unsigned pack.
+     */
+    val `signer`: kotlin.String?
+    ,
+    /**
+     * Length of its file in bytes.
+     */
+    val `bytes`: kotlin.ULong
+    ,
+    /**
+     * Passages in it.
+     */
+    val `passages`: kotlin.ULong
+    ,
+    /**
+     * Passages that it withdraws.
+     */
+    val `withdrawals`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiAppliedPack: FfiConverterRustBuffer<FfiAppliedPack> {
+    override fun read(buf: ByteBuffer): FfiAppliedPack {
+        return FfiAppliedPack(
+            FfiConverterString.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiAppliedPack) = (
+            FfiConverterString.allocationSize(value.`manifest`) +
+            FfiConverterULong.allocationSize(value.`version`) +
+            FfiConverterOptionalString.allocationSize(value.`signer`) +
+            FfiConverterULong.allocationSize(value.`bytes`) +
+            FfiConverterULong.allocationSize(value.`passages`) +
+            FfiConverterULong.allocationSize(value.`withdrawals`)
+    )
+
+    override fun write(value: FfiAppliedPack, buf: ByteBuffer) {
+            FfiConverterString.write(value.`manifest`, buf)
+            FfiConverterULong.write(value.`version`, buf)
+            FfiConverterOptionalString.write(value.`signer`, buf)
+            FfiConverterULong.write(value.`bytes`, buf)
+            FfiConverterULong.write(value.`passages`, buf)
+            FfiConverterULong.write(value.`withdrawals`, buf)
+    }
+}
+
+
+
+/**
+ * What an update or a rollback did.
+ */
+internal data class FfiApplyReport (
+    /**
+     * Whether anything changed: not, if the delta was applied already.
+     */
+    val `applied`: kotlin.Boolean
+    ,
+    /**
+     * The generation that is current now.
+     */
+    val `generation`: kotlin.ULong
+    ,
+    /**
+     * The publisher's version that is current now.
+     */
+    val `version`: kotlin.ULong
+    ,
+    /**
+     * The publisher's state that is current now, in hexadecimal.
+     */
+    val `state`: kotlin.String
+    ,
+    /**
+     * Whether the owner's word let an older version arrive.
+     */
+    val `ownerRollback`: kotlin.Boolean
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiApplyReport: FfiConverterRustBuffer<FfiApplyReport> {
+    override fun read(buf: ByteBuffer): FfiApplyReport {
+        return FfiApplyReport(
+            FfiConverterBoolean.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiApplyReport) = (
+            FfiConverterBoolean.allocationSize(value.`applied`) +
+            FfiConverterULong.allocationSize(value.`generation`) +
+            FfiConverterULong.allocationSize(value.`version`) +
+            FfiConverterString.allocationSize(value.`state`) +
+            FfiConverterBoolean.allocationSize(value.`ownerRollback`)
+    )
+
+    override fun write(value: FfiApplyReport, buf: ByteBuffer) {
+            FfiConverterBoolean.write(value.`applied`, buf)
+            FfiConverterULong.write(value.`generation`, buf)
+            FfiConverterULong.write(value.`version`, buf)
+            FfiConverterString.write(value.`state`, buf)
+            FfiConverterBoolean.write(value.`ownerRollback`, buf)
+    }
+}
+
+
+
+/**
+ * How far a change is.
+ */
+internal data class FfiChangeProgress (
+    /**
+     * The step.
+     */
+    val `stage`: FfiChangeStage
+    ,
+    /**
+     * Done so far.
+     */
+    val `done`: kotlin.ULong
+    ,
+    /**
+     * Of how many.
+     */
+    val `total`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiChangeProgress: FfiConverterRustBuffer<FfiChangeProgress> {
+    override fun read(buf: ByteBuffer): FfiChangeProgress {
+        return FfiChangeProgress(
+            FfiConverterTypeFfiChangeStage.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiChangeProgress) = (
+            FfiConverterTypeFfiChangeStage.allocationSize(value.`stage`) +
+            FfiConverterULong.allocationSize(value.`done`) +
+            FfiConverterULong.allocationSize(value.`total`)
+    )
+
+    override fun write(value: FfiChangeProgress, buf: ByteBuffer) {
+            FfiConverterTypeFfiChangeStage.write(value.`stage`, buf)
+            FfiConverterULong.write(value.`done`, buf)
+            FfiConverterULong.write(value.`total`, buf)
+    }
+}
+
+
+
+/**
  * A span of the answer and the span of a passage that holds exactly these characters.
  */
 internal data class FfiCitation (
@@ -3151,6 +4030,11 @@ internal data class FfiCitation (
      * The byte after the last in the source file.
      */
     val `sourceEnd`: kotlin.ULong
+    ,
+    /**
+     * Whether the passage is the publisher's or from a document of the app.
+     */
+    val `origin`: FfiOrigin
 
 ){
 
@@ -3172,6 +4056,7 @@ internal object FfiConverterTypeFfiCitation: FfiConverterRustBuffer<FfiCitation>
             FfiConverterTypeFfiSpan.read(buf),
             FfiConverterULong.read(buf),
             FfiConverterULong.read(buf),
+            FfiConverterTypeFfiOrigin.read(buf),
         )
     }
 
@@ -3180,7 +4065,8 @@ internal object FfiConverterTypeFfiCitation: FfiConverterRustBuffer<FfiCitation>
             FfiConverterUInt.allocationSize(value.`passage`) +
             FfiConverterTypeFfiSpan.allocationSize(value.`quoted`) +
             FfiConverterULong.allocationSize(value.`sourceStart`) +
-            FfiConverterULong.allocationSize(value.`sourceEnd`)
+            FfiConverterULong.allocationSize(value.`sourceEnd`) +
+            FfiConverterTypeFfiOrigin.allocationSize(value.`origin`)
     )
 
     override fun write(value: FfiCitation, buf: ByteBuffer) {
@@ -3189,6 +4075,70 @@ internal object FfiConverterTypeFfiCitation: FfiConverterRustBuffer<FfiCitation>
             FfiConverterTypeFfiSpan.write(value.`quoted`, buf)
             FfiConverterULong.write(value.`sourceStart`, buf)
             FfiConverterULong.write(value.`sourceEnd`, buf)
+            FfiConverterTypeFfiOrigin.write(value.`origin`, buf)
+    }
+}
+
+
+
+/**
+ * What a compaction did.
+ */
+internal data class FfiCompactReport (
+    /**
+     * The generation that is current now.
+     */
+    val `generation`: kotlin.ULong
+    ,
+    /**
+     * Packs of the publisher that became one; 0 if there was nothing to do.
+     */
+    val `publisherPacks`: kotlin.ULong
+    ,
+    /**
+     * Local packs that became one; 0 if there was nothing to do.
+     */
+    val `localPacks`: kotlin.ULong
+    ,
+    /**
+     * Kept states that were given up, because files of theirs held revoked passages.
+     */
+    val `droppedStates`: kotlin.ULong
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiCompactReport: FfiConverterRustBuffer<FfiCompactReport> {
+    override fun read(buf: ByteBuffer): FfiCompactReport {
+        return FfiCompactReport(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiCompactReport) = (
+            FfiConverterULong.allocationSize(value.`generation`) +
+            FfiConverterULong.allocationSize(value.`publisherPacks`) +
+            FfiConverterULong.allocationSize(value.`localPacks`) +
+            FfiConverterULong.allocationSize(value.`droppedStates`)
+    )
+
+    override fun write(value: FfiCompactReport, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`generation`, buf)
+            FfiConverterULong.write(value.`publisherPacks`, buf)
+            FfiConverterULong.write(value.`localPacks`, buf)
+            FfiConverterULong.write(value.`droppedStates`, buf)
     }
 }
 
@@ -3199,7 +4149,7 @@ internal object FfiConverterTypeFfiCitation: FfiConverterRustBuffer<FfiCitation>
  */
 internal data class FfiEngineOptions (
     /**
-     * The knowledge pack.
+     * The knowledge pack; with `library`, its base, which is never written to.
      */
     val `pack`: kotlin.String
     ,
@@ -3238,6 +4188,11 @@ internal data class FfiEngineOptions (
      * Asks for the graphics processor, on Apple's systems; `None` computes on the CPU.
      */
     val `gpu`: FfiGpuRequest? = null
+    ,
+    /**
+     * Makes the pack the base of a library; `None` opens the pack alone, which never changes.
+     */
+    val `library`: FfiLibraryOptions? = null
 
 ){
 
@@ -3262,6 +4217,7 @@ internal object FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer<FfiEngi
             FfiConverterUInt.read(buf),
             FfiConverterOptionalString.read(buf),
             FfiConverterOptionalTypeFfiGpuRequest.read(buf),
+            FfiConverterOptionalTypeFfiLibraryOptions.read(buf),
         )
     }
 
@@ -3273,7 +4229,8 @@ internal object FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer<FfiEngi
             FfiConverterUInt.allocationSize(value.`threads`) +
             FfiConverterUInt.allocationSize(value.`contextTokens`) +
             FfiConverterOptionalString.allocationSize(value.`cacheFolder`) +
-            FfiConverterOptionalTypeFfiGpuRequest.allocationSize(value.`gpu`)
+            FfiConverterOptionalTypeFfiGpuRequest.allocationSize(value.`gpu`) +
+            FfiConverterOptionalTypeFfiLibraryOptions.allocationSize(value.`library`)
     )
 
     override fun write(value: FfiEngineOptions, buf: ByteBuffer) {
@@ -3285,6 +4242,7 @@ internal object FfiConverterTypeFfiEngineOptions: FfiConverterRustBuffer<FfiEngi
             FfiConverterUInt.write(value.`contextTokens`, buf)
             FfiConverterOptionalString.write(value.`cacheFolder`, buf)
             FfiConverterOptionalTypeFfiGpuRequest.write(value.`gpu`, buf)
+            FfiConverterOptionalTypeFfiLibraryOptions.write(value.`library`, buf)
     }
 }
 
@@ -3379,6 +4337,370 @@ internal object FfiConverterTypeFfiGpuRequest: FfiConverterRustBuffer<FfiGpuRequ
     override fun write(value: FfiGpuRequest, buf: ByteBuffer) {
             FfiConverterBoolean.write(value.`systemSupported`, buf)
             FfiConverterString.write(value.`systemVersion`, buf)
+    }
+}
+
+
+
+/**
+ * A state that a rollback can go to.
+ */
+internal data class FfiKeptState (
+    /**
+     * Its version.
+     */
+    val `version`: kotlin.ULong
+    ,
+    /**
+     * Its hash, in hexadecimal.
+     */
+    val `state`: kotlin.String
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiKeptState: FfiConverterRustBuffer<FfiKeptState> {
+    override fun read(buf: ByteBuffer): FfiKeptState {
+        return FfiKeptState(
+            FfiConverterULong.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiKeptState) = (
+            FfiConverterULong.allocationSize(value.`version`) +
+            FfiConverterString.allocationSize(value.`state`)
+    )
+
+    override fun write(value: FfiKeptState, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`version`, buf)
+            FfiConverterString.write(value.`state`, buf)
+    }
+}
+
+
+
+/**
+ * Makes the engine's pack the base of a library that takes updates and documents of the app.
+ */
+internal data class FfiLibraryOptions (
+    /**
+     * The folder that belongs to this library alone; made if it does not exist.
+     */
+    val `folder`: kotlin.String
+    ,
+    /**
+     * The public keys whose signatures are believed, as PEM or as 64 hexadecimal digits.
+     */
+    val `trustedKeys`: List<kotlin.String>
+    ,
+    /**
+     * Takes packs without any signature: for development, never for an app that ships.
+     */
+    val `allowUnsigned`: kotlin.Boolean
+    ,
+    /**
+     * 32 bytes that seal whatever is written to the folder and to the cache folder.
+     */
+    val `key`: kotlin.ByteArray?
+    ,
+    /**
+     * The publisher's key of 32 bytes, for packs whose sections are sealed.
+     */
+    val `contentKey`: kotlin.ByteArray?
+    ,
+    /**
+     * Today, `YYYY-MM-DD`; `None` takes the device's clock.
+     */
+    val `today`: kotlin.String?
+    ,
+    /**
+     * How many earlier states are kept for a rollback.
+     */
+    val `keptStates`: kotlin.UInt
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiLibraryOptions: FfiConverterRustBuffer<FfiLibraryOptions> {
+    override fun read(buf: ByteBuffer): FfiLibraryOptions {
+        return FfiLibraryOptions(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterOptionalByteArray.read(buf),
+            FfiConverterOptionalByteArray.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterUInt.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiLibraryOptions) = (
+            FfiConverterString.allocationSize(value.`folder`) +
+            FfiConverterSequenceString.allocationSize(value.`trustedKeys`) +
+            FfiConverterBoolean.allocationSize(value.`allowUnsigned`) +
+            FfiConverterOptionalByteArray.allocationSize(value.`key`) +
+            FfiConverterOptionalByteArray.allocationSize(value.`contentKey`) +
+            FfiConverterOptionalString.allocationSize(value.`today`) +
+            FfiConverterUInt.allocationSize(value.`keptStates`)
+    )
+
+    override fun write(value: FfiLibraryOptions, buf: ByteBuffer) {
+            FfiConverterString.write(value.`folder`, buf)
+            FfiConverterSequenceString.write(value.`trustedKeys`, buf)
+            FfiConverterBoolean.write(value.`allowUnsigned`, buf)
+            FfiConverterOptionalByteArray.write(value.`key`, buf)
+            FfiConverterOptionalByteArray.write(value.`contentKey`, buf)
+            FfiConverterOptionalString.write(value.`today`, buf)
+            FfiConverterUInt.write(value.`keptStates`, buf)
+    }
+}
+
+
+
+/**
+ * What a library is.
+ */
+internal data class FfiLibraryState (
+    /**
+     * Number of the generation; grows by one with each change.
+     */
+    val `generation`: kotlin.ULong
+    ,
+    /**
+     * Name of the body of knowledge.
+     */
+    val `packId`: kotlin.String
+    ,
+    /**
+     * The publisher's version.
+     */
+    val `version`: kotlin.ULong
+    ,
+    /**
+     * The publisher's state, in hexadecimal: what the next delta must build on.
+     */
+    val `state`: kotlin.String
+    ,
+    /**
+     * The lowest version that may arrive.
+     */
+    val `versionFloor`: kotlin.ULong
+    ,
+    /**
+     * The base, or what a compaction made of the chain.
+     */
+    val `base`: FfiAppliedPack
+    ,
+    /**
+     * Whether the base is a file of the folder, written by a compaction.
+     */
+    val `compacted`: kotlin.Boolean
+    ,
+    /**
+     * The deltas on it, in order.
+     */
+    val `deltas`: List<FfiAppliedPack>
+    ,
+    /**
+     * The app's own documents.
+     */
+    val `localDocuments`: List<FfiLocalDocument>
+    ,
+    /**
+     * What a rollback can go to, newest last.
+     */
+    val `kept`: List<FfiKeptState>
+    ,
+    /**
+     * Live passages, local ones included.
+     */
+    val `passages`: kotlin.ULong
+    ,
+    /**
+     * Passages that are revoked.
+     */
+    val `revoked`: kotlin.ULong
+    ,
+    /**
+     * Of those, how many still stand in the base in its read-only place, hidden.
+     */
+    val `revokedInReadOnlyBase`: kotlin.ULong
+    ,
+    /**
+     * Whether each file of the folder that the current generation is made of is sealed.
+     */
+    val `sealed`: kotlin.Boolean
+    ,
+    /**
+     * Whether the base in its read-only place is sealed by the publisher.
+     */
+    val `baseSealed`: kotlin.Boolean
+    ,
+    /**
+     * Bytes of all files that the current generation is made of.
+     */
+    val `bytes`: kotlin.ULong
+    ,
+    /**
+     * The last day of use of the newest pack.
+     */
+    val `expires`: kotlin.String?
+    ,
+    /**
+     * Whether that day is over.
+     */
+    val `expired`: kotlin.Boolean
+    ,
+    /**
+     * Whether the clock names a day that is earlier than one seen before.
+     */
+    val `clockTurnedBack`: kotlin.Boolean
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiLibraryState: FfiConverterRustBuffer<FfiLibraryState> {
+    override fun read(buf: ByteBuffer): FfiLibraryState {
+        return FfiLibraryState(
+            FfiConverterULong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterTypeFfiAppliedPack.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterSequenceTypeFfiAppliedPack.read(buf),
+            FfiConverterSequenceTypeFfiLocalDocument.read(buf),
+            FfiConverterSequenceTypeFfiKeptState.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiLibraryState) = (
+            FfiConverterULong.allocationSize(value.`generation`) +
+            FfiConverterString.allocationSize(value.`packId`) +
+            FfiConverterULong.allocationSize(value.`version`) +
+            FfiConverterString.allocationSize(value.`state`) +
+            FfiConverterULong.allocationSize(value.`versionFloor`) +
+            FfiConverterTypeFfiAppliedPack.allocationSize(value.`base`) +
+            FfiConverterBoolean.allocationSize(value.`compacted`) +
+            FfiConverterSequenceTypeFfiAppliedPack.allocationSize(value.`deltas`) +
+            FfiConverterSequenceTypeFfiLocalDocument.allocationSize(value.`localDocuments`) +
+            FfiConverterSequenceTypeFfiKeptState.allocationSize(value.`kept`) +
+            FfiConverterULong.allocationSize(value.`passages`) +
+            FfiConverterULong.allocationSize(value.`revoked`) +
+            FfiConverterULong.allocationSize(value.`revokedInReadOnlyBase`) +
+            FfiConverterBoolean.allocationSize(value.`sealed`) +
+            FfiConverterBoolean.allocationSize(value.`baseSealed`) +
+            FfiConverterULong.allocationSize(value.`bytes`) +
+            FfiConverterOptionalString.allocationSize(value.`expires`) +
+            FfiConverterBoolean.allocationSize(value.`expired`) +
+            FfiConverterBoolean.allocationSize(value.`clockTurnedBack`)
+    )
+
+    override fun write(value: FfiLibraryState, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`generation`, buf)
+            FfiConverterString.write(value.`packId`, buf)
+            FfiConverterULong.write(value.`version`, buf)
+            FfiConverterString.write(value.`state`, buf)
+            FfiConverterULong.write(value.`versionFloor`, buf)
+            FfiConverterTypeFfiAppliedPack.write(value.`base`, buf)
+            FfiConverterBoolean.write(value.`compacted`, buf)
+            FfiConverterSequenceTypeFfiAppliedPack.write(value.`deltas`, buf)
+            FfiConverterSequenceTypeFfiLocalDocument.write(value.`localDocuments`, buf)
+            FfiConverterSequenceTypeFfiKeptState.write(value.`kept`, buf)
+            FfiConverterULong.write(value.`passages`, buf)
+            FfiConverterULong.write(value.`revoked`, buf)
+            FfiConverterULong.write(value.`revokedInReadOnlyBase`, buf)
+            FfiConverterBoolean.write(value.`sealed`, buf)
+            FfiConverterBoolean.write(value.`baseSealed`, buf)
+            FfiConverterULong.write(value.`bytes`, buf)
+            FfiConverterOptionalString.write(value.`expires`, buf)
+            FfiConverterBoolean.write(value.`expired`, buf)
+            FfiConverterBoolean.write(value.`clockTurnedBack`, buf)
+    }
+}
+
+
+
+/**
+ * A document of the app, as the library holds it.
+ */
+internal data class FfiLocalDocument (
+    /**
+     * Its id.
+     */
+    val `id`: kotlin.String
+    ,
+    /**
+     * Its title.
+     */
+    val `title`: kotlin.String
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiLocalDocument: FfiConverterRustBuffer<FfiLocalDocument> {
+    override fun read(buf: ByteBuffer): FfiLocalDocument {
+        return FfiLocalDocument(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiLocalDocument) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`title`)
+    )
+
+    override fun write(value: FfiLocalDocument, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`title`, buf)
     }
 }
 
@@ -3503,6 +4825,77 @@ internal object FfiConverterTypeFfiModelInfo: FfiConverterRustBuffer<FfiModelInf
 
 
 /**
+ * A document of the app, on its way into the library.
+ */
+internal data class FfiOwnDocument (
+    /**
+     * Stable name, by which it is replaced and removed.
+     */
+    val `id`: kotlin.String
+    ,
+    /**
+     * Name of the file, whose ending says what it is: `md`, `txt`, `html`.
+     */
+    val `path`: kotlin.String
+    ,
+    /**
+     * Its bytes, UTF-8.
+     */
+    val `content`: kotlin.ByteArray
+    ,
+    /**
+     * What people call it; `None` takes what it says itself, else its path.
+     */
+    val `title`: kotlin.String?
+    ,
+    /**
+     * Access labels, of which a caller needs any.
+     */
+    val `labels`: List<kotlin.String>
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiOwnDocument: FfiConverterRustBuffer<FfiOwnDocument> {
+    override fun read(buf: ByteBuffer): FfiOwnDocument {
+        return FfiOwnDocument(
+            FfiConverterString.read(buf),
+            FfiConverterString.read(buf),
+            FfiConverterByteArray.read(buf),
+            FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceString.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiOwnDocument) = (
+            FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterString.allocationSize(value.`path`) +
+            FfiConverterByteArray.allocationSize(value.`content`) +
+            FfiConverterOptionalString.allocationSize(value.`title`) +
+            FfiConverterSequenceString.allocationSize(value.`labels`)
+    )
+
+    override fun write(value: FfiOwnDocument, buf: ByteBuffer) {
+            FfiConverterString.write(value.`id`, buf)
+            FfiConverterString.write(value.`path`, buf)
+            FfiConverterByteArray.write(value.`content`, buf)
+            FfiConverterOptionalString.write(value.`title`, buf)
+            FfiConverterSequenceString.write(value.`labels`, buf)
+    }
+}
+
+
+
+/**
  * What a pack says of itself.
  */
 internal data class FfiPackInfo (
@@ -3607,6 +5000,11 @@ internal data class FfiPassage (
     val `id`: kotlin.String
     ,
     /**
+     * Whether the publisher or this device brought it.
+     */
+    val `origin`: FfiOrigin
+    ,
+    /**
      * Its text.
      */
     val `text`: kotlin.String
@@ -3707,6 +5105,7 @@ internal object FfiConverterTypeFfiPassage: FfiConverterRustBuffer<FfiPassage> {
     override fun read(buf: ByteBuffer): FfiPassage {
         return FfiPassage(
             FfiConverterString.read(buf),
+            FfiConverterTypeFfiOrigin.read(buf),
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
             FfiConverterString.read(buf),
@@ -3729,6 +5128,7 @@ internal object FfiConverterTypeFfiPassage: FfiConverterRustBuffer<FfiPassage> {
 
     override fun allocationSize(value: FfiPassage) = (
             FfiConverterString.allocationSize(value.`id`) +
+            FfiConverterTypeFfiOrigin.allocationSize(value.`origin`) +
             FfiConverterString.allocationSize(value.`text`) +
             FfiConverterString.allocationSize(value.`documentId`) +
             FfiConverterString.allocationSize(value.`documentTitle`) +
@@ -3750,6 +5150,7 @@ internal object FfiConverterTypeFfiPassage: FfiConverterRustBuffer<FfiPassage> {
 
     override fun write(value: FfiPassage, buf: ByteBuffer) {
             FfiConverterString.write(value.`id`, buf)
+            FfiConverterTypeFfiOrigin.write(value.`origin`, buf)
             FfiConverterString.write(value.`text`, buf)
             FfiConverterString.write(value.`documentId`, buf)
             FfiConverterString.write(value.`documentTitle`, buf)
@@ -3773,6 +5174,69 @@ internal object FfiConverterTypeFfiPassage: FfiConverterRustBuffer<FfiPassage> {
 
 
 /**
+ * What a purge did, and what it could not do.
+ */
+internal data class FfiPurgeReport (
+    /**
+     * Files that were removed from the folder.
+     */
+    val `filesRemoved`: kotlin.ULong
+    ,
+    /**
+     * Kept states that were given up.
+     */
+    val `droppedStates`: kotlin.ULong
+    ,
+    /**
+     * Whether the base in its read-only place still holds what was purged.
+     */
+    val `baseStillHolds`: kotlin.Boolean
+    ,
+    /**
+     * Whether a lasting refusal was recorded, by which the base is not opened with this folder any more.
+     */
+    val `refusalRecorded`: kotlin.Boolean
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiPurgeReport: FfiConverterRustBuffer<FfiPurgeReport> {
+    override fun read(buf: ByteBuffer): FfiPurgeReport {
+        return FfiPurgeReport(
+            FfiConverterULong.read(buf),
+            FfiConverterULong.read(buf),
+            FfiConverterBoolean.read(buf),
+            FfiConverterBoolean.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiPurgeReport) = (
+            FfiConverterULong.allocationSize(value.`filesRemoved`) +
+            FfiConverterULong.allocationSize(value.`droppedStates`) +
+            FfiConverterBoolean.allocationSize(value.`baseStillHolds`) +
+            FfiConverterBoolean.allocationSize(value.`refusalRecorded`)
+    )
+
+    override fun write(value: FfiPurgeReport, buf: ByteBuffer) {
+            FfiConverterULong.write(value.`filesRemoved`, buf)
+            FfiConverterULong.write(value.`droppedStates`, buf)
+            FfiConverterBoolean.write(value.`baseStillHolds`, buf)
+            FfiConverterBoolean.write(value.`refusalRecorded`, buf)
+    }
+}
+
+
+
+/**
  * How to search.
  */
 internal data class FfiSearchOptions (
@@ -3790,6 +5254,11 @@ internal data class FfiSearchOptions (
      * The day for which the rules are asked, `YYYY-MM-DD`; `None` takes today.
      */
     val `asOf`: kotlin.String?
+    ,
+    /**
+     * The caller's access labels; without any, what is public is found.
+     */
+    val `labels`: List<kotlin.String> = listOf()
 
 ){
 
@@ -3809,19 +5278,22 @@ internal object FfiConverterTypeFfiSearchOptions: FfiConverterRustBuffer<FfiSear
             FfiConverterUInt.read(buf),
             FfiConverterTypeFfiSearchMode.read(buf),
             FfiConverterOptionalString.read(buf),
+            FfiConverterSequenceString.read(buf),
         )
     }
 
     override fun allocationSize(value: FfiSearchOptions) = (
             FfiConverterUInt.allocationSize(value.`limit`) +
             FfiConverterTypeFfiSearchMode.allocationSize(value.`mode`) +
-            FfiConverterOptionalString.allocationSize(value.`asOf`)
+            FfiConverterOptionalString.allocationSize(value.`asOf`) +
+            FfiConverterSequenceString.allocationSize(value.`labels`)
     )
 
     override fun write(value: FfiSearchOptions, buf: ByteBuffer) {
             FfiConverterUInt.write(value.`limit`, buf)
             FfiConverterTypeFfiSearchMode.write(value.`mode`, buf)
             FfiConverterOptionalString.write(value.`asOf`, buf)
+            FfiConverterSequenceString.write(value.`labels`, buf)
     }
 }
 
@@ -4186,6 +5658,253 @@ internal object FfiConverterTypeFfiAnswerFormat: FfiConverterRustBuffer<FfiAnswe
 
 
 
+/**
+ * What comes of a change: any number of `Progress`, then one of the others, by what was asked.
+ */
+internal sealed class FfiChangeEvent {
+
+    /**
+     * How far it is. Who pulls slowly gets the latest only.
+     */
+    data class Progress(
+        /**
+         * The step.
+         */
+        val `progress`: dev.lorekit.internal.ffi.FfiChangeProgress) : FfiChangeEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * A delta was applied.
+     */
+    data class Applied(
+        /**
+         * What it did.
+         */
+        val `report`: dev.lorekit.internal.ffi.FfiApplyReport) : FfiChangeEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * A document was added.
+     */
+    data class Added(
+        /**
+         * What it did.
+         */
+        val `report`: dev.lorekit.internal.ffi.FfiAddReport) : FfiChangeEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * The library was compacted.
+     */
+    data class Compacted(
+        /**
+         * What it did.
+         */
+        val `report`: dev.lorekit.internal.ffi.FfiCompactReport) : FfiChangeEvent()
+
+    {
+
+
+        companion object
+    }
+
+    /**
+     * Content was destroyed.
+     */
+    data class Purged(
+        /**
+         * What it did.
+         */
+        val `report`: dev.lorekit.internal.ffi.FfiPurgeReport) : FfiChangeEvent()
+
+    {
+
+
+        companion object
+    }
+
+
+
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiChangeEvent : FfiConverterRustBuffer<FfiChangeEvent>{
+    override fun read(buf: ByteBuffer): FfiChangeEvent {
+        return when(buf.getInt()) {
+            1 -> FfiChangeEvent.Progress(
+                FfiConverterTypeFfiChangeProgress.read(buf),
+                )
+            2 -> FfiChangeEvent.Applied(
+                FfiConverterTypeFfiApplyReport.read(buf),
+                )
+            3 -> FfiChangeEvent.Added(
+                FfiConverterTypeFfiAddReport.read(buf),
+                )
+            4 -> FfiChangeEvent.Compacted(
+                FfiConverterTypeFfiCompactReport.read(buf),
+                )
+            5 -> FfiChangeEvent.Purged(
+                FfiConverterTypeFfiPurgeReport.read(buf),
+                )
+            else -> throw RuntimeException("invalid enum value, something is very wrong!!")
+        }
+    }
+
+    override fun allocationSize(value: FfiChangeEvent): ULong = when(value) {
+        is FfiChangeEvent.Progress -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiChangeProgress.allocationSize(value.`progress`)
+            )
+        }
+        is FfiChangeEvent.Applied -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiApplyReport.allocationSize(value.`report`)
+            )
+        }
+        is FfiChangeEvent.Added -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiAddReport.allocationSize(value.`report`)
+            )
+        }
+        is FfiChangeEvent.Compacted -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiCompactReport.allocationSize(value.`report`)
+            )
+        }
+        is FfiChangeEvent.Purged -> {
+            // Add the size for the Int that specifies the variant plus the size needed for all fields
+            (
+                4UL
+                + FfiConverterTypeFfiPurgeReport.allocationSize(value.`report`)
+            )
+        }
+    }
+
+    override fun write(value: FfiChangeEvent, buf: ByteBuffer) {
+        when(value) {
+            is FfiChangeEvent.Progress -> {
+                buf.putInt(1)
+                FfiConverterTypeFfiChangeProgress.write(value.`progress`, buf)
+                Unit
+            }
+            is FfiChangeEvent.Applied -> {
+                buf.putInt(2)
+                FfiConverterTypeFfiApplyReport.write(value.`report`, buf)
+                Unit
+            }
+            is FfiChangeEvent.Added -> {
+                buf.putInt(3)
+                FfiConverterTypeFfiAddReport.write(value.`report`, buf)
+                Unit
+            }
+            is FfiChangeEvent.Compacted -> {
+                buf.putInt(4)
+                FfiConverterTypeFfiCompactReport.write(value.`report`, buf)
+                Unit
+            }
+            is FfiChangeEvent.Purged -> {
+                buf.putInt(5)
+                FfiConverterTypeFfiPurgeReport.write(value.`report`, buf)
+                Unit
+            }
+        }.let { /* this makes the `when` an expression, which ensures it is exhaustive */ }
+    }
+}
+
+
+
+
+
+/**
+ * A step of a change.
+ */
+
+internal enum class FfiChangeStage {
+
+    /**
+     * A pack is copied into the library's folder; counted in bytes.
+     */
+    COPY,
+    /**
+     * A document's passages are embedded; counted in passages.
+     */
+    EMBED,
+    /**
+     * Passages are written; counted in passages.
+     */
+    TEXT,
+    /**
+     * Vectors are put into an index; counted in passages.
+     */
+    INDEX,
+    /**
+     * The index is measured; counted in queries.
+     */
+    RECALL,
+    /**
+     * The file is put together; one step.
+     */
+    PACK;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiChangeStage: FfiConverterRustBuffer<FfiChangeStage> {
+    override fun read(buf: ByteBuffer) = try {
+        FfiChangeStage.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FfiChangeStage) = 4UL
+
+    override fun write(value: FfiChangeStage, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
 
 
 /**
@@ -4277,6 +5996,241 @@ internal sealed class FfiException: kotlin.Exception() {
         ) : FfiException() {
         override val message
             get() = "code=${ `code` }, text=${ `text` }, adapter=${ `adapter` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A file is sealed, and the app gave no key for it.
+     */
+    class KeyNeeded(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }"
+    }
+
+    /**
+     * A file is sealed with another key than the app's.
+     */
+    class WrongKey(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }"
+    }
+
+    /**
+     * A key that the app gave is no key.
+     */
+    class InvalidKey(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A pack is not signed by anyone the app trusts: do not use it.
+     */
+    class Untrusted(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * The last day of a pack, or of the keys that signed it, is over: fetch a newer one.
+     */
+    class Expired(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A pack expired by a day that was seen before, and the clock now says an earlier one.
+     */
+    class ClockTurnedBack(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A delta is older than what was applied before: fetch the newest.
+     */
+    class Replayed(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A delta gives other content to a version that is known.
+     */
+    class Fork(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A delta builds on another state than the library's: fetch the ones between.
+     */
+    class OtherParent(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * A pack belongs to another body of knowledge than the library.
+     */
+    class OtherPack(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }, reason=${ `reason` }"
+    }
+
+    /**
+     * The library was purged, and this folder opens no more.
+     */
+    class Purged(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }"
+    }
+
+    /**
+     * The library's folder is open elsewhere.
+     */
+    class Locked(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `path`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, path=${ `path` }"
+    }
+
+    /**
+     * The engine was opened without a library's folder, and cannot be changed.
+     */
+    class ReadOnly(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }"
+    }
+
+    /**
+     * No earlier state is kept that a rollback could go to.
+     */
+    class NothingToRollBackTo(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }"
+    }
+
+    /**
+     * A document of the app cannot become part of the library.
+     */
+    class UnusableDocument(
+
+        val `code`: kotlin.String,
+
+        val `text`: kotlin.String,
+
+        val `reason`: kotlin.String
+        ) : FfiException() {
+        override val message
+            get() = "code=${ `code` }, text=${ `text` }, reason=${ `reason` }"
     }
 
     /**
@@ -4426,34 +6380,114 @@ internal object FfiConverterTypeFfiError : FfiConverterRustBuffer<FfiException> 
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            6 -> FfiException.EmptyQuestion(
+            6 -> FfiException.KeyNeeded(
+                FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            7 -> FfiException.QuestionTooLong(
+            7 -> FfiException.WrongKey(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            8 -> FfiException.InvalidKey(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            9 -> FfiException.Untrusted(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            10 -> FfiException.Expired(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            11 -> FfiException.ClockTurnedBack(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            12 -> FfiException.Replayed(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            13 -> FfiException.Fork(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            14 -> FfiException.OtherParent(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            15 -> FfiException.OtherPack(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            16 -> FfiException.Purged(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            17 -> FfiException.Locked(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            18 -> FfiException.ReadOnly(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            19 -> FfiException.NothingToRollBackTo(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            20 -> FfiException.UnusableDocument(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            21 -> FfiException.EmptyQuestion(
+                FfiConverterString.read(buf),
+                FfiConverterString.read(buf),
+                )
+            22 -> FfiException.QuestionTooLong(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 FfiConverterULong.read(buf),
                 FfiConverterULong.read(buf),
                 )
-            8 -> FfiException.NoModel(
+            23 -> FfiException.NoModel(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            9 -> FfiException.Storage(
+            24 -> FfiException.Storage(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            10 -> FfiException.Closed(
+            25 -> FfiException.Closed(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            11 -> FfiException.Cancelled(
+            26 -> FfiException.Cancelled(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 )
-            12 -> FfiException.Internal(
+            27 -> FfiException.Internal(
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
                 FfiConverterString.read(buf),
@@ -4501,6 +6535,116 @@ internal object FfiConverterTypeFfiError : FfiConverterRustBuffer<FfiException> 
                 + FfiConverterString.allocationSize(value.`code`)
                 + FfiConverterString.allocationSize(value.`text`)
                 + FfiConverterString.allocationSize(value.`adapter`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.KeyNeeded -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+            )
+            is FfiException.WrongKey -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+            )
+            is FfiException.InvalidKey -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.Untrusted -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.Expired -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.ClockTurnedBack -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.Replayed -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.Fork -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.OtherParent -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.OtherPack -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+                + FfiConverterString.allocationSize(value.`reason`)
+            )
+            is FfiException.Purged -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+            )
+            is FfiException.Locked -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+                + FfiConverterString.allocationSize(value.`path`)
+            )
+            is FfiException.ReadOnly -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+            )
+            is FfiException.NothingToRollBackTo -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
+            )
+            is FfiException.UnusableDocument -> (
+                // Add the size for the Int that specifies the variant plus the size needed for all fields
+                4UL
+                + FfiConverterString.allocationSize(value.`code`)
+                + FfiConverterString.allocationSize(value.`text`)
                 + FfiConverterString.allocationSize(value.`reason`)
             )
             is FfiException.EmptyQuestion -> (
@@ -4593,14 +6737,124 @@ internal object FfiConverterTypeFfiError : FfiConverterRustBuffer<FfiException> 
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
-            is FfiException.EmptyQuestion -> {
+            is FfiException.KeyNeeded -> {
                 buf.putInt(6)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                Unit
+            }
+            is FfiException.WrongKey -> {
+                buf.putInt(7)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                Unit
+            }
+            is FfiException.InvalidKey -> {
+                buf.putInt(8)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.Untrusted -> {
+                buf.putInt(9)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.Expired -> {
+                buf.putInt(10)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.ClockTurnedBack -> {
+                buf.putInt(11)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.Replayed -> {
+                buf.putInt(12)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.Fork -> {
+                buf.putInt(13)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.OtherParent -> {
+                buf.putInt(14)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.OtherPack -> {
+                buf.putInt(15)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.Purged -> {
+                buf.putInt(16)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                Unit
+            }
+            is FfiException.Locked -> {
+                buf.putInt(17)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`path`, buf)
+                Unit
+            }
+            is FfiException.ReadOnly -> {
+                buf.putInt(18)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                Unit
+            }
+            is FfiException.NothingToRollBackTo -> {
+                buf.putInt(19)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                Unit
+            }
+            is FfiException.UnusableDocument -> {
+                buf.putInt(20)
+                FfiConverterString.write(value.`code`, buf)
+                FfiConverterString.write(value.`text`, buf)
+                FfiConverterString.write(value.`reason`, buf)
+                Unit
+            }
+            is FfiException.EmptyQuestion -> {
+                buf.putInt(21)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 Unit
             }
             is FfiException.QuestionTooLong -> {
-                buf.putInt(7)
+                buf.putInt(22)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 FfiConverterULong.write(value.`tokens`, buf)
@@ -4608,32 +6862,32 @@ internal object FfiConverterTypeFfiError : FfiConverterRustBuffer<FfiException> 
                 Unit
             }
             is FfiException.NoModel -> {
-                buf.putInt(8)
+                buf.putInt(23)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 Unit
             }
             is FfiException.Storage -> {
-                buf.putInt(9)
+                buf.putInt(24)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 FfiConverterString.write(value.`reason`, buf)
                 Unit
             }
             is FfiException.Closed -> {
-                buf.putInt(10)
+                buf.putInt(25)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 Unit
             }
             is FfiException.Cancelled -> {
-                buf.putInt(11)
+                buf.putInt(26)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 Unit
             }
             is FfiException.Internal -> {
-                buf.putInt(12)
+                buf.putInt(27)
                 FfiConverterString.write(value.`code`, buf)
                 FfiConverterString.write(value.`text`, buf)
                 FfiConverterString.write(value.`reason`, buf)
@@ -4698,6 +6952,49 @@ internal object FfiConverterTypeFfiLogLevel: FfiConverterRustBuffer<FfiLogLevel>
 
 
 /**
+ * Who brought a passage.
+ */
+
+internal enum class FfiOrigin {
+
+    /**
+     * The publisher of the pack.
+     */
+    PUBLISHER,
+    /**
+     * The app, as a document of its own on this device.
+     */
+    LOCAL;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiOrigin: FfiConverterRustBuffer<FfiOrigin> {
+    override fun read(buf: ByteBuffer) = try {
+        FfiOrigin.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FfiOrigin) = 4UL
+
+    override fun write(value: FfiOrigin, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * How an answer ended. Declining is a result, not an error.
  */
 
@@ -4740,6 +7037,49 @@ internal object FfiConverterTypeFfiOutcome: FfiConverterRustBuffer<FfiOutcome> {
     override fun allocationSize(value: FfiOutcome) = 4UL
 
     override fun write(value: FfiOutcome, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What to destroy.
+ */
+
+internal enum class FfiPurge {
+
+    /**
+     * Everything that was written for this library; the engine closes, and the library never opens again in this folder.
+     */
+    EVERYTHING,
+    /**
+     * The bytes of revoked passages, in all files of the folder. The library goes on.
+     */
+    REVOKED;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiPurge: FfiConverterRustBuffer<FfiPurge> {
+    override fun read(buf: ByteBuffer) = try {
+        FfiPurge.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FfiPurge) = 4UL
+
+    override fun write(value: FfiPurge, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -5008,6 +7348,38 @@ internal object FfiConverterOptionalString: FfiConverterRustBuffer<kotlin.String
 /**
  * @suppress
  */
+internal object FfiConverterOptionalByteArray: FfiConverterRustBuffer<kotlin.ByteArray?> {
+    override fun read(buf: ByteBuffer): kotlin.ByteArray? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterByteArray.read(buf)
+    }
+
+    override fun allocationSize(value: kotlin.ByteArray?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterByteArray.allocationSize(value)
+        }
+    }
+
+    override fun write(value: kotlin.ByteArray?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterByteArray.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 internal object FfiConverterOptionalTypeFfiLogSink: FfiConverterRustBuffer<FfiLogSink?> {
     override fun read(buf: ByteBuffer): FfiLogSink? {
         if (buf.get().toInt() == 0) {
@@ -5062,6 +7434,38 @@ internal object FfiConverterOptionalTypeFfiGpuRequest: FfiConverterRustBuffer<Ff
         } else {
             buf.put(1)
             FfiConverterTypeFfiGpuRequest.write(value, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterOptionalTypeFfiLibraryOptions: FfiConverterRustBuffer<FfiLibraryOptions?> {
+    override fun read(buf: ByteBuffer): FfiLibraryOptions? {
+        if (buf.get().toInt() == 0) {
+            return null
+        }
+        return FfiConverterTypeFfiLibraryOptions.read(buf)
+    }
+
+    override fun allocationSize(value: FfiLibraryOptions?): ULong {
+        if (value == null) {
+            return 1UL
+        } else {
+            return 1UL + FfiConverterTypeFfiLibraryOptions.allocationSize(value)
+        }
+    }
+
+    override fun write(value: FfiLibraryOptions?, buf: ByteBuffer) {
+        if (value == null) {
+            buf.put(0)
+        } else {
+            buf.put(1)
+            FfiConverterTypeFfiLibraryOptions.write(value, buf)
         }
     }
 }
@@ -5160,6 +7564,34 @@ internal object FfiConverterSequenceTypeFfiAdapterFile: FfiConverterRustBuffer<L
 /**
  * @suppress
  */
+internal object FfiConverterSequenceTypeFfiAppliedPack: FfiConverterRustBuffer<List<FfiAppliedPack>> {
+    override fun read(buf: ByteBuffer): List<FfiAppliedPack> {
+        val len = buf.getInt()
+        return List<FfiAppliedPack>(len) {
+            FfiConverterTypeFfiAppliedPack.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiAppliedPack>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiAppliedPack.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiAppliedPack>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiAppliedPack.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 internal object FfiConverterSequenceTypeFfiCitation: FfiConverterRustBuffer<List<FfiCitation>> {
     override fun read(buf: ByteBuffer): List<FfiCitation> {
         val len = buf.getInt()
@@ -5206,6 +7638,62 @@ internal object FfiConverterSequenceTypeFfiExchange: FfiConverterRustBuffer<List
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeFfiExchange.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterSequenceTypeFfiKeptState: FfiConverterRustBuffer<List<FfiKeptState>> {
+    override fun read(buf: ByteBuffer): List<FfiKeptState> {
+        val len = buf.getInt()
+        return List<FfiKeptState>(len) {
+            FfiConverterTypeFfiKeptState.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiKeptState>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiKeptState.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiKeptState>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiKeptState.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterSequenceTypeFfiLocalDocument: FfiConverterRustBuffer<List<FfiLocalDocument>> {
+    override fun read(buf: ByteBuffer): List<FfiLocalDocument> {
+        val len = buf.getInt()
+        return List<FfiLocalDocument>(len) {
+            FfiConverterTypeFfiLocalDocument.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiLocalDocument>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiLocalDocument.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiLocalDocument>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiLocalDocument.write(it, buf)
         }
     }
 }
