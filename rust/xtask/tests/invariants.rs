@@ -16,6 +16,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
     ("lorekit-ingest", &["lorekit-cancel"]),
     ("lorekit-eval", &[]),
     ("lorekit-redact", &["lorekit-cancel"]),
+    ("lorekit-grounding", &[]),
     ("lorekit-testkit", &[]),
     ("lorekit-store", &["lorekit-cancel", "lorekit-pack", "lorekit-seal"]),
     ("lorekit-model", &["lorekit-cancel", "lorekit-kernels"]),
