@@ -78,4 +78,5 @@ pub use lorekit_store::{
 };
 pub use options::{AnswerOptions, Drafting, EngineOptions, Exchange, GpuRequest};
 pub use stream::{AnswerStream, NextBatch};
+pub use today::today;
 pub use usage::Usage;

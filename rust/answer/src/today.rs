@@ -2,8 +2,8 @@
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// Today in UTC as `YYYY-MM-DD`.
-pub(crate) fn today() -> String {
+/// Today in UTC as `YYYY-MM-DD`, by the system's clock: what an engine takes where nobody names a day.
+pub fn today() -> String {
     // A clock before 1970 is a broken clock; the first day it can show is as good as any.
     let seconds = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
     let (year, month, day) = civil((seconds / 86_400) as i64);

@@ -11,6 +11,7 @@ use lorekit_answer::{
 use serde_json::{Value, json};
 
 use crate::error::{CliError, Result};
+use crate::place::Source;
 use crate::resolve::{self, DEFAULT_MODEL};
 use crate::search::{SearchMode, embedder, origin, passage_json, place, show, source};
 use crate::ui::{Style, excerpt};
@@ -18,9 +19,8 @@ use crate::ui::{Style, excerpt};
 /// What `ask` and `chat` share.
 #[derive(Args, Clone, Debug)]
 pub struct AnswerArgs {
-    /// The pack.
-    #[arg(long)]
-    pack: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The language model, a name of the catalogue or a GGUF file.
     #[arg(long, default_value = DEFAULT_MODEL)]
     model: String,
@@ -95,18 +95,17 @@ pub(crate) fn run(args: &AskArgs, cancel: &CancelToken) -> Result<()> {
 impl AnswerArgs {
     /// Opens the engine these arguments describe.
     pub(crate) fn open(&self, cancel: &CancelToken) -> Result<Engine> {
-        let embedder = embedder(&self.pack, self.embedder.as_deref(), self.offline, cancel)?;
+        let embedder = embedder(self.source.base()?, self.embedder.as_deref(), self.offline, cancel)?;
         let model = resolve::model(&self.model, self.offline, cancel)?;
         let adapters = self.adapter.iter().map(|path| (ADAPTER.to_owned(), path.clone())).collect();
         Ok(Engine::open(EngineOptions {
-            pack: self.pack.clone(),
             embedder,
             model: Some(model),
             adapters,
             threads: self.threads,
             context_tokens: self.context,
             cache_folder: Some(resolve::run_folder()),
-            ..EngineOptions::default()
+            ..self.source.engine()?
         })?)
     }
 

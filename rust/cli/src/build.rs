@@ -11,7 +11,7 @@ use lorekit_ingest::{Document, ReadOptions, Reading, SPLITTER_VERSION, SplitOpti
 use lorekit_model::embed::{self, Embedder, EmbedderOptions, Passage as EmbeddingInput};
 use lorekit_pack::{EmbedderInfo, Metric, PackKind, Pooling, RetrievalInfo, Scalar, SplitterInfo};
 use lorekit_store::{
-    BuildInput, BuildProgress, BuildReport, BuildStage, EmbeddingKey, IndexChoice, NewDocument, NewPassage, PackFacts,
+    BuildInput, BuildProgress, BuildReport, BuildStage, EmbeddingKey, NewDocument, NewPassage, PackFacts,
     embedded_title, write_pack,
 };
 use serde_json::json;
@@ -19,6 +19,7 @@ use serde_json::json;
 use crate::build_journal::Journal;
 use crate::error::{CliError, Result};
 use crate::labels::{self, LabelRules};
+use crate::publish::PublishArgs;
 use crate::resolve::{self, DEFAULT_EMBEDDER};
 use crate::reuse;
 use crate::ui::Progress;
@@ -52,13 +53,6 @@ pub struct BuildArgs {
     /// Licence of the contents.
     #[arg(long, default_value = "unspecified")]
     licence: String,
-    /// Who may see what, for documents that do not say it: a TOML or JSON file of rules, each with a path pattern or
-    /// document id and a list of labels, of which a caller needs any.
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-    /// Last day on which the pack should be used, YYYY-MM-DD.
-    #[arg(long, value_name = "DATE")]
-    expires: Option<String>,
     /// Longest passage in tokens of the embedder.
     #[arg(long, default_value_t = 384)]
     max_tokens: usize,
@@ -68,50 +62,15 @@ pub struct BuildArgs {
     /// Cosine below which nothing counts as found; the embedder's usual floor unless given.
     #[arg(long)]
     floor: Option<f64>,
-    /// A pack to copy vectors from, where a passage's whole embedding input (titles and text) is the same; the embedder
-    /// must be the same. May be repeated.
-    #[arg(long, value_name = "PACK")]
-    reuse: Vec<PathBuf>,
-    /// Vector index: by measurement, an exact scan, or a graph.
-    #[arg(long, value_enum, default_value_t = Index::Auto)]
-    index: Index,
-    /// Threads; 0 takes all processors.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// Never touch the network.
-    #[arg(long)]
-    offline: bool,
-    /// Print a summary as one JSON object.
-    #[arg(long)]
-    json: bool,
-}
-
-/// Which vector index to build.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-pub(crate) enum Index {
-    /// By size and measured recall.
-    Auto,
-    /// A scan.
-    Exact,
-    /// A graph.
-    Graph,
-}
-
-impl From<Index> for IndexChoice {
-    fn from(index: Index) -> Self {
-        match index {
-            Index::Auto => Self::Auto,
-            Index::Exact => Self::Exact,
-            Index::Graph => Self::Graph,
-        }
-    }
+    #[command(flatten)]
+    publish: PublishArgs,
 }
 
 pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
     let started = Instant::now();
     let reading = read(&args.dir, cancel)?;
-    let embedder_file = resolve::model(&args.embedder, args.offline, cancel)?;
-    let threads = resolve::threads(args.threads);
+    let embedder_file = resolve::model(&args.embedder, args.publish.offline, cancel)?;
+    let threads = resolve::threads(args.publish.threads);
     let options = EmbedderOptions {
         threads,
         dims: args.dims,
@@ -124,15 +83,15 @@ pub(crate) fn run(args: &BuildArgs, cancel: &CancelToken) -> Result<()> {
         overlap_tokens: args.overlap_tokens,
         ..SplitOptions::default()
     };
-    let labels = args.labels.as_deref();
+    let labels = args.publish.labels.as_deref();
     let (documents, passages) = cut(&args.dir, &reading.documents, labels, &split_options, &embedder, cancel)?;
     eprintln!("{} documents, {} passages", documents.len(), passages.len());
     let embed_from = Instant::now();
-    let known = reuse::vectors(&args.reuse, &embedder_info(&embedder))?;
+    let known = reuse::vectors(&args.publish.reuse, &embedder_info(&embedder))?;
     let (vectors, embedded) = embed(&args.output, &documents, &passages, &embedder, known, cancel)?;
     let embed_seconds = embed_from.elapsed().as_secs_f64();
     let facts = facts(args, &reading, &split_options, &embedder, &documents);
-    let index = args.index.into();
+    let index = args.publish.index.into();
     let input = BuildInput {
         documents: &documents,
         passages: &passages,
@@ -286,7 +245,7 @@ fn facts(
             floor: args.floor.or_else(|| usual_floor(&fingerprint.architecture)),
         },
         calibration: None,
-        expires: args.expires.clone(),
+        expires: args.publish.expires.clone(),
     }
 }
 
@@ -372,7 +331,7 @@ fn summary(
 ) {
     let manifest = &report.manifest;
     let total = started.elapsed().as_secs_f64();
-    if args.json {
+    if args.publish.json {
         let skipped: Vec<_> =
             reading.skipped.iter().map(|s| json!({ "path": s.path, "reason": s.reason.to_string() })).collect();
         let object = json!({

@@ -11,9 +11,10 @@ use lorekit_pack::{Manifest, PackKind, RetrievalInfo};
 use lorekit_store::{BuildReport, DeltaInput, DeltaPlan, Fate, NewPassage, PackFacts, Parent, plan_delta, write_delta};
 use serde_json::json;
 
-use crate::build::{self, Index};
+use crate::build;
 use crate::chain;
 use crate::error::{CliError, Result};
+use crate::publish::PublishArgs;
 use crate::resolve;
 use crate::reuse;
 
@@ -47,30 +48,11 @@ pub struct DeltaArgs {
     /// Licence of the contents; the parent's unless given.
     #[arg(long)]
     licence: Option<String>,
-    /// Who may see what, as in `lore build`; give it again for each delta.
-    #[arg(long, value_name = "FILE")]
-    labels: Option<PathBuf>,
-    /// Last day on which the pack should be used, YYYY-MM-DD.
-    #[arg(long, value_name = "DATE")]
-    expires: Option<String>,
     /// Cosine below which nothing counts as found; the parent's unless given.
     #[arg(long)]
     floor: Option<f64>,
-    /// One more pack to copy vectors from, as in `lore build`. May be repeated.
-    #[arg(long, value_name = "PACK")]
-    reuse: Vec<PathBuf>,
-    /// Vector index: by measurement, an exact scan, or a graph.
-    #[arg(long, value_enum, default_value_t = Index::Auto)]
-    index: Index,
-    /// Threads; 0 takes all processors.
-    #[arg(long, default_value_t = 0)]
-    threads: usize,
-    /// Never touch the network.
-    #[arg(long)]
-    offline: bool,
-    /// Print a summary as one JSON object.
-    #[arg(long)]
-    json: bool,
+    #[command(flatten)]
+    publish: PublishArgs,
 }
 
 pub(crate) fn run(args: &DeltaArgs, cancel: &CancelToken) -> Result<()> {
@@ -80,14 +62,14 @@ pub(crate) fn run(args: &DeltaArgs, cancel: &CancelToken) -> Result<()> {
     let reading = build::read(&args.dir, cancel)?;
     let embedder = open_embedder(args, &manifest, cancel)?;
     let split_options = split_options(&manifest)?;
-    let labels = args.labels.as_deref();
+    let labels = args.publish.labels.as_deref();
     let (documents, passages) = build::cut(&args.dir, &reading.documents, labels, &split_options, &embedder, cancel)?;
     let plan = plan_delta(&parent, &documents, &passages, &args.revoke)?;
     if plan.is_empty() {
         return Err(CliError::Usage("nothing changed: there is no delta to write".into()));
     }
     let to_embed: Vec<NewPassage> = plan.to_embed().into_iter().map(|n| passages[n].clone()).collect();
-    let known = reuse::vectors(&args.reuse, &manifest.embedder)?;
+    let known = reuse::vectors(&args.publish.reuse, &manifest.embedder)?;
     let embed_from = Instant::now();
     let (vectors, embedded) = build::embed(&args.output, &documents, &to_embed, &embedder, known, cancel)?;
     let embed_seconds = embed_from.elapsed().as_secs_f64();
@@ -98,7 +80,7 @@ pub(crate) fn run(args: &DeltaArgs, cancel: &CancelToken) -> Result<()> {
         passages: &passages,
         vectors: &vectors.vectors,
         facts: &facts(args, &manifest, reading.skipped.len() as u64),
-        index: args.index.into(),
+        index: args.publish.index.into(),
     };
     let report = build::with_bars(|progress| write_delta(&args.output, &input, progress, cancel))?;
     vectors.journal.finish()?;
@@ -113,9 +95,9 @@ fn open_embedder(args: &DeltaArgs, manifest: &Manifest, cancel: &CancelToken) ->
         Some(name) => name,
         None => resolve::embedder_for(&manifest.embedder)?,
     };
-    let file = resolve::model(name, args.offline, cancel)?;
+    let file = resolve::model(name, args.publish.offline, cancel)?;
     let options = EmbedderOptions {
-        threads: resolve::threads(args.threads),
+        threads: resolve::threads(args.publish.threads),
         dims: Some(manifest.embedder.dims as usize),
         side_folder: Some(resolve::side_folder()),
         ..EmbedderOptions::default()
@@ -157,7 +139,7 @@ fn facts(args: &DeltaArgs, parent: &Manifest, skipped_documents: u64) -> PackFac
         build_tool: format!("lore {}", env!("CARGO_PKG_VERSION")),
         retrieval: RetrievalInfo { floor: args.floor.or(parent.retrieval.floor), ..parent.retrieval },
         calibration: parent.calibration.clone(),
-        expires: args.expires.clone(),
+        expires: args.publish.expires.clone(),
     }
 }
 
@@ -175,7 +157,7 @@ fn summary(
     let added = plan.count(Fate::Added);
     let copied = redescribed + added - plan.to_embed().len();
     let seconds = started.elapsed().as_secs_f64();
-    if args.json {
+    if args.publish.json {
         let object = json!({
             "pack": report.path,
             "file_bytes": report.file_bytes,

@@ -24,6 +24,8 @@ mod key_file;
 mod keys;
 mod labels;
 mod library;
+mod place;
+mod publish;
 mod rankings;
 mod redact;
 mod resolve;

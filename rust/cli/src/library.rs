@@ -4,39 +4,22 @@ use std::path::PathBuf;
 use std::time::Instant;
 
 use clap::{Args, Subcommand};
+use lorekit_answer::{ChangeStage, Engine, EngineOptions, OwnDocument};
 use lorekit_cancel::CancelToken;
-use lorekit_pack::SealKey;
-use lorekit_pack::signing::Trust;
-use lorekit_store::{AppliedPack, ApplyReport, Library, LibraryOptions, LibraryState, Purge};
+use lorekit_store::{AppliedPack, ApplyReport, Library, LibraryState, Purge};
 use serde_json::{Value, json};
 
 use crate::build::with_bars;
-use crate::error::Result;
-use crate::key_file;
-use crate::keys::public_key;
+use crate::error::{CliError, Result};
+use crate::place::Place;
+use crate::search::embedder;
 use crate::ui::{Progress, Style};
 
-/// Where a library is and whom it believes.
+/// The library that a command is about, and how to speak of it.
 #[derive(Args, Clone, Debug)]
-pub struct Place {
-    /// The base pack; it is never written to.
-    #[arg(long, value_name = "PACK")]
-    base: PathBuf,
-    /// The folder that belongs to this library alone; made if it does not exist.
-    #[arg(long, value_name = "DIR")]
-    folder: PathBuf,
-    /// A public key whose signatures are believed, as a PEM file or as 64 hexadecimal digits. May be repeated.
-    #[arg(long, value_name = "KEY")]
-    root: Vec<String>,
-    /// Take unsigned packs: for development.
-    #[arg(long)]
-    allow_unsigned: bool,
-    /// A file with the key that seals whatever is written to the folder: 32 bytes, or 64 hexadecimal digits.
-    #[arg(long, value_name = "FILE")]
-    key_file: Option<PathBuf>,
-    /// Today, YYYY-MM-DD; without it nothing expires.
-    #[arg(long, value_name = "DATE")]
-    today: Option<String>,
+pub struct Kept {
+    #[command(flatten)]
+    place: Place,
     /// Print one JSON object.
     #[arg(long)]
     json: bool,
@@ -51,22 +34,31 @@ pub enum LibraryCommand {
         #[arg(required = true)]
         deltas: Vec<PathBuf>,
         #[command(flatten)]
-        place: Place,
+        place: Kept,
+    },
+    /// Add a document of this device's own, or replace the one of the same id.
+    Add(AddArgs),
+    /// Remove a document of this device's own.
+    Remove {
+        /// Its id.
+        id: String,
+        #[command(flatten)]
+        place: Kept,
     },
     /// Say what the library is: version, state, packs, what a rollback can go to.
     State {
         #[command(flatten)]
-        place: Place,
+        place: Kept,
     },
     /// Go back to the state before the last update.
     Rollback {
         #[command(flatten)]
-        place: Place,
+        place: Kept,
     },
     /// Merge the base and its deltas into one new base in the folder.
     Compact {
         #[command(flatten)]
-        place: Place,
+        place: Kept,
     },
     /// Destroy the library, or with --revoked only what was revoked.
     Purge {
@@ -74,22 +66,39 @@ pub enum LibraryCommand {
         #[arg(long)]
         revoked: bool,
         #[command(flatten)]
-        place: Place,
+        place: Kept,
     },
     /// Check every byte of the library's packs against their hashes.
     Verify {
         #[command(flatten)]
-        place: Place,
+        place: Kept,
     },
 }
 
-impl Place {
+/// Arguments of `lore library add`.
+#[derive(Args, Clone, Debug)]
+pub struct AddArgs {
+    /// The document: Markdown, text, HTML, PDF.
+    file: PathBuf,
+    /// Its id; the file's name unless given.
+    #[arg(long)]
+    id: Option<String>,
+    /// Who may see it: labels separated by commas, of which a caller needs any.
+    #[arg(long, value_name = "LABELS", value_delimiter = ',')]
+    labels: Vec<String>,
+    /// The embedder, a name of the catalogue or a GGUF file; the base's own unless given.
+    #[arg(long)]
+    embedder: Option<String>,
+    /// Never touch the network.
+    #[arg(long)]
+    offline: bool,
+    #[command(flatten)]
+    place: Kept,
+}
+
+impl Kept {
     fn open(&self) -> Result<Library> {
-        let roots = self.root.iter().map(|key| public_key(key)).collect::<Result<Vec<_>>>()?;
-        let trust = Trust { allow_unsigned: self.allow_unsigned, ..Trust::pinned(roots) };
-        let options = LibraryOptions::new(&self.base, Some(self.folder.clone()), trust);
-        let key = self.key_file.as_deref().map(|path| key_file::read(path).map(SealKey::new)).transpose()?;
-        Ok(Library::open(LibraryOptions { key, today: self.today.clone(), ..options })?)
+        self.place.open()
     }
 
     /// Prints a result as one JSON object or in words.
@@ -106,6 +115,15 @@ impl Place {
 pub(crate) fn run(command: &LibraryCommand, cancel: &CancelToken) -> Result<()> {
     match command {
         LibraryCommand::Apply { deltas, place } => apply(deltas, place, cancel),
+        LibraryCommand::Add(args) => add(args, cancel),
+        LibraryCommand::Remove { id, place } => {
+            let library = place.open()?;
+            let started = Instant::now();
+            let removed = library.remove(id, cancel)?;
+            let words = if removed { "removed" } else { "there is no document of this id" };
+            place.say(started, json!({ "removed": removed }), words);
+            Ok(())
+        }
         LibraryCommand::State { place } => {
             let state = place.open()?.state()?;
             if place.json {
@@ -151,7 +169,7 @@ pub(crate) fn run(command: &LibraryCommand, cancel: &CancelToken) -> Result<()> 
     }
 }
 
-fn apply(deltas: &[PathBuf], place: &Place, cancel: &CancelToken) -> Result<()> {
+fn apply(deltas: &[PathBuf], place: &Kept, cancel: &CancelToken) -> Result<()> {
     let library = place.open()?;
     for delta in deltas {
         let started = Instant::now();
@@ -172,7 +190,41 @@ fn apply(deltas: &[PathBuf], place: &Place, cancel: &CancelToken) -> Result<()> 
     Ok(())
 }
 
-fn purge(revoked: bool, place: &Place, cancel: &CancelToken) -> Result<()> {
+/// As an app does it: by an engine, which cuts and embeds as the base's publisher did.
+fn add(args: &AddArgs, cancel: &CancelToken) -> Result<()> {
+    let AddArgs { file, place, .. } = args;
+    let name = file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned();
+    let document = OwnDocument {
+        id: args.id.clone().unwrap_or_else(|| name.clone()),
+        path: name,
+        content: std::fs::read(file).map_err(CliError::file(file))?,
+        title: None,
+        labels: args.labels.clone(),
+    };
+    let embedder = embedder(place.place.base(), args.embedder.as_deref(), args.offline, cancel)?;
+    let library = Some(place.place.options()?);
+    let engine = Engine::open(EngineOptions { embedder, library, ..EngineOptions::default() })?;
+    let started = Instant::now();
+    let mut bar: Option<Progress> = None;
+    let report = engine.add(
+        document,
+        &mut |step| {
+            if step.stage == ChangeStage::Embed {
+                bar.get_or_insert_with(|| Progress::new("embedding passages", step.total)).set(step.done);
+            }
+        },
+        cancel,
+    );
+    if let Some(bar) = bar {
+        bar.finish();
+    }
+    let report = report?;
+    let object = json!({ "generation": report.generation, "passages": report.passages });
+    place.say(started, object, &format!("{} passages added", report.passages));
+    Ok(())
+}
+
+fn purge(revoked: bool, place: &Kept, cancel: &CancelToken) -> Result<()> {
     let library = place.open()?;
     let started = Instant::now();
     let what = if revoked { Purge::Revoked } else { Purge::Everything };

@@ -9,6 +9,7 @@ use lorekit_pack::Pack;
 use serde_json::json;
 
 use crate::error::Result;
+use crate::place::Source;
 use crate::resolve;
 use crate::ui::{Style, excerpt};
 
@@ -38,9 +39,8 @@ impl From<SearchMode> for Mode {
 pub struct SearchArgs {
     /// The question.
     question: String,
-    /// The pack.
-    #[arg(long)]
-    pack: PathBuf,
+    #[command(flatten)]
+    source: Source,
     /// The embedder, a name of the catalogue or a GGUF file; the pack's own unless given.
     #[arg(long)]
     embedder: Option<String>,
@@ -68,10 +68,8 @@ pub struct SearchArgs {
 }
 
 pub(crate) fn run(args: &SearchArgs, cancel: &CancelToken) -> Result<()> {
-    let embedder = embedder(&args.pack, args.embedder.as_deref(), args.offline, cancel)?;
-    let options =
-        EngineOptions { pack: args.pack.clone(), embedder, threads: args.threads, ..EngineOptions::default() };
-    let engine = Engine::open(options)?;
+    let embedder = embedder(args.source.base()?, args.embedder.as_deref(), args.offline, cancel)?;
+    let engine = Engine::open(EngineOptions { embedder, threads: args.threads, ..args.source.engine()? })?;
     let started = Instant::now();
     let search = SearchOptions {
         limit: args.top_k,
