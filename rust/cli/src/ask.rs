@@ -79,6 +79,7 @@ enum Format {
 
 /// Arguments of `lore ask`.
 #[derive(Args, Clone, Debug)]
+#[command(override_usage = "lore ask <QUESTION> <--pack <PACK>|--base <PACK> --library <DIR>> [OPTIONS]")]
 pub struct AskArgs {
     /// The question.
     question: String,

@@ -14,6 +14,7 @@ const REMEMBERED: usize = 2;
 
 /// Arguments of `lore chat`.
 #[derive(Args, Clone, Debug)]
+#[command(override_usage = "lore chat <--pack <PACK>|--base <PACK> --library <DIR>> [OPTIONS]")]
 pub struct ChatArgs {
     #[command(flatten)]
     answer: AnswerArgs,

@@ -36,6 +36,7 @@ impl From<SearchMode> for Mode {
 
 /// Arguments of `lore search`.
 #[derive(Args, Clone, Debug)]
+#[command(override_usage = "lore search <QUESTION> <--pack <PACK>|--base <PACK> --library <DIR>> [OPTIONS]")]
 pub struct SearchArgs {
     /// The question.
     question: String,

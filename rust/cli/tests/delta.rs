@@ -53,7 +53,7 @@ fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
     // A library takes it, goes back, takes it again, and is the same after a compaction.
     let kept = path("library");
     let library = |command: &[&str]| {
-        let place = ["--base", text(&first), "--folder", text(&kept), "--json"];
+        let place = ["--base", text(&first), "--library", text(&kept), "--json"];
         [&["library"], command, &place].concat().into_iter().map(str::to_owned).collect::<Vec<_>>()
     };
     let run = |command: &[&str]| {
@@ -79,8 +79,8 @@ fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
     // With a key, nothing of the delta's text lies in the folder in clear; without it the folder does not open.
     let (key, sealed) = (path("key"), path("sealed"));
     std::fs::write(&key, "0f".repeat(32)).unwrap();
-    let place = ["--base", text(&first), "--folder", text(&sealed), "--json", trusting];
-    let with_key = [&["library", "apply", text(&delta), "--key-file", text(&key)][..], &place].concat();
+    let place = ["--base", text(&first), "--library", text(&sealed), "--json", trusting];
+    let with_key = [&["library", "apply", text(&delta), "--key", text(&key)][..], &place].concat();
     assert_eq!(json(&lore_ok(&with_key))["state"], fresh["state"]);
     let clear = std::fs::read(&delta).unwrap();
     let canary = "15 crowns".as_bytes();
@@ -92,7 +92,7 @@ fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
     }
     lore_fails(&[&["library", "state"][..], &place].concat());
     std::fs::write(&key, "0e".repeat(32)).unwrap();
-    lore_fails(&[&["library", "state", "--key-file", text(&key)][..], &place].concat());
+    lore_fails(&[&["library", "state", "--key", text(&key)][..], &place].concat());
     std::fs::write(&key, "no key").unwrap();
-    assert!(lore_fails(&[&["library", "state", "--key-file", text(&key)][..], &place].concat()).contains("64 hex"));
+    assert!(lore_fails(&[&["library", "state", "--key", text(&key)][..], &place].concat()).contains("64 hex"));
 }
