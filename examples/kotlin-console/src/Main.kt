@@ -5,6 +5,7 @@ import dev.lorekit.AnswerOptions
 import dev.lorekit.Engine
 import dev.lorekit.EngineConfiguration
 import dev.lorekit.LoreKitException
+import dev.lorekit.Origin
 import dev.lorekit.Outcome
 import dev.lorekit.SearchMode
 import dev.lorekit.SearchOptions
@@ -42,7 +43,8 @@ private suspend fun ask(configuration: EngineConfiguration, question: String) =
                     println()
                     for (citation in answer.citations) {
                         val passage = answer.passages[citation.passage]
-                        println("   “${passage.text.substring(citation.quoted)}”: ${passage.place}, bytes ${citation.source}")
+                        val origin = if (citation.origin == Origin.LOCAL) "own document, " else ""
+                        println("   “${passage.text.substring(citation.quoted)}”: $origin${passage.place}, bytes ${citation.source}")
                     }
                     val outcome = when (val outcome = answer.outcome) {
                         Outcome.Answered -> "answered"

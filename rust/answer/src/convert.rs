@@ -45,10 +45,11 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         | E::Inconsistent { path, .. }
         | E::DamagedIndex { path, .. }
         | E::Index { path, .. }
-        | E::ForeignMember { path, .. }
         | E::DamagedRecord { path, .. }
         | E::DamagedSeal { path } => damaged(path, &reason),
-        E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } => unsupported(path, &reason),
+        E::UnsupportedVersion { path, .. } | E::Unsupported { path, .. } | E::ForeignMember { path, .. } => {
+            unsupported(path, &reason)
+        }
         E::Refused { path, refusal } => refused(path, &refusal),
         E::Purged { path } => Error::Purged { path },
         E::Locked { path } => Error::Locked { path },
