@@ -53,6 +53,7 @@ pub(crate) fn store(error: lorekit_store::Error) -> Error {
         E::Refused { path, refusal } => refused(path, &refusal),
         E::Purged { path } => Error::Purged { path },
         E::Locked { path } => Error::Locked { path },
+        E::WrongKey { path } => Error::WrongKey { path },
         E::ReadOnlyLibrary => Error::ReadOnly,
         E::NothingToRollBackTo => Error::NothingToRollBackTo,
         E::QueryDimensions { .. }
@@ -94,11 +95,11 @@ fn pack(error: lorekit_pack::Error) -> Error {
         E::Sealed { path, source } => match source {
             lorekit_seal::Error::Io { source, .. } => Error::io(&path, &source),
             lorekit_seal::Error::Cancelled => Error::Cancelled,
-            lorekit_seal::Error::WrongKey => Error::WrongKey { path },
             lorekit_seal::Error::UnsupportedVersion { .. } => unsupported(path, &reason),
             _ => damaged(path, &reason),
         },
         E::KeyNeeded { path } => Error::KeyNeeded { path },
+        E::WrongKey { path } => Error::WrongKey { path },
         E::NotMapped { path, .. } => unsupported(path, &reason),
         E::KeySetExpired { path, .. } | E::PackExpired { path, .. } => {
             Error::Expired { reason: without_path(&path, &reason), path }

@@ -21,7 +21,7 @@ pub enum Error {
         /// The system's answer.
         source: io::Error,
     },
-    /// A sealed pack cannot be read or written: a wrong key, or damage.
+    /// A sealed pack cannot be read or written: it is damaged, mostly. A wrong key is [`WrongKey`](Self::WrongKey).
     #[error("{path}: {source}")]
     Sealed {
         /// The file.
@@ -32,6 +32,13 @@ pub enum Error {
     /// The pack is sealed, and no key was given for it.
     #[error("{path}: the pack is sealed, and no key was given for it")]
     KeyNeeded {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The pack, or a section of it, is sealed with another key than the one given. It is not damaged, as far as its header
+    /// tells.
+    #[error("{path}: the key is not the one this was sealed with")]
+    WrongKey {
         /// The file.
         path: PathBuf,
     },
@@ -306,9 +313,13 @@ impl Error {
         move |source| Self::Io { path, operation, source }
     }
 
-    pub(crate) fn sealed(path: &Path) -> impl FnOnce(lorekit_seal::Error) -> Self {
+    /// What went wrong with the container that this file is, or that is a part of it.
+    pub fn sealed(path: &Path) -> impl FnOnce(lorekit_seal::Error) -> Self + use<> {
         let path = path.to_path_buf();
-        move |source| Self::Sealed { path, source }
+        move |source| match source {
+            lorekit_seal::Error::WrongKey => Self::WrongKey { path },
+            source => Self::Sealed { path, source },
+        }
     }
 
     pub(crate) fn damaged(

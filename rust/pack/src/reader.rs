@@ -62,8 +62,8 @@ impl Pack {
     /// [`is_sealed`](Self::is_sealed).
     ///
     /// # Errors
-    /// As [`open`](Self::open); [`Error::KeyNeeded`] for a sealed file without a key, [`Error::Sealed`] for a wrong key
-    /// or damage.
+    /// As [`open`](Self::open); [`Error::KeyNeeded`] for a sealed file without a key, [`Error::WrongKey`] with another key,
+    /// [`Error::Sealed`] for damage.
     pub fn open_with(path: impl AsRef<Path>, options: &PackOptions) -> Result<Self> {
         let path = path.as_ref();
         let (file, length) = open_file(path)?;

@@ -14,7 +14,14 @@ pub type Result<T> = std::result::Result<T, Error>;
 pub enum Error {
     /// The pack around the sections is damaged or cannot be written.
     #[error(transparent)]
-    Pack(#[from] lorekit_pack::Error),
+    Pack(lorekit_pack::Error),
+    /// A file is sealed with another key than the one given; it is whole, as far as its header tells. (No key at all is
+    /// [`lorekit_pack::Error::KeyNeeded`].)
+    #[error("{path}: the key is not the one this was sealed with")]
+    WrongKey {
+        /// The file.
+        path: PathBuf,
+    },
     /// The system refused an operation on a file.
     #[error("{path}: cannot {operation}: {source}")]
     Io {
@@ -190,6 +197,15 @@ pub enum Error {
     /// The work was cancelled.
     #[error("cancelled")]
     Cancelled,
+}
+
+impl From<lorekit_pack::Error> for Error {
+    fn from(error: lorekit_pack::Error) -> Self {
+        match error {
+            lorekit_pack::Error::WrongKey { path } => Self::WrongKey { path },
+            error => Self::Pack(error),
+        }
+    }
 }
 
 impl From<Cancelled> for Error {

@@ -88,13 +88,31 @@ impl SealedVectors {
 
     /// A stored vector, if there is such a row.
     pub fn vector(&self, row: usize) -> Result<Option<Vec<f32>>> {
+        Ok(self.stored(row)?.and_then(|bytes| Matrix::of_rows(&bytes, self.dims).widened(0)))
+    }
+
+    /// Offers a row to a search that goes over several packs, under another key.
+    pub fn offer(&self, row: usize, key: u64, nearest: &mut Nearest<'_>) -> Result<()> {
+        self.stored(row)?.into_iter().for_each(|bytes| nearest.offer(key, &bytes));
+        Ok(())
+    }
+
+    /// Calls `each` with the stored bytes of all rows, in order.
+    pub fn each_row(&self, each: &mut dyn FnMut(&[u8])) -> Result<()> {
+        self.each_piece(PIECE_BYTES, None, &mut |_, piece| {
+            piece.chunks_exact(self.dims * 2).for_each(&mut *each);
+            Ok(())
+        })
+    }
+
+    fn stored(&self, row: usize) -> Result<Option<Vec<u8>>> {
         if row >= self.rows {
             return Ok(None);
         }
         let mut bytes = vec![0; self.dims * 2];
         let offset = MATRIX_HEAD_BYTES as u64 + row as u64 * bytes.len() as u64;
         self.reader.read_at(offset, &mut bytes).map_err(sealed(&self.path))?;
-        Ok(Matrix::of_rows(&bytes, self.dims).widened(0))
+        Ok(Some(bytes))
     }
 
     /// Goes over the rows in pieces; a piece without an allowed row is not decrypted.
@@ -126,7 +144,7 @@ impl SealedVectors {
     }
 }
 
-fn sealed(path: &Path) -> impl FnOnce(lorekit_seal::Error) -> Error {
-    let path = path.to_path_buf();
-    move |source| Error::Pack(lorekit_pack::Error::Sealed { path, source })
+fn sealed(path: &Path) -> impl FnOnce(lorekit_seal::Error) -> Error + use<> {
+    let sealed = lorekit_pack::Error::sealed(path);
+    move |source| sealed(source).into()
 }

@@ -537,14 +537,25 @@ fn a_wrong_key_and_no_key_are_named_and_change_nothing() {
     drop(library);
     let before = names(&folder);
     let error = Library::open(sealed_options(&shelf, &folder, [8; 32])).unwrap_err();
-    let wrong = |error: &Error| {
-        matches!(error, Error::Pack(lorekit_pack::Error::Sealed { source: lorekit_seal::Error::WrongKey, .. }))
-    };
-    assert!(wrong(&error), "{error}");
+    assert!(matches!(error, Error::WrongKey { .. }), "{error}");
     let error = shelf.open(&folder).unwrap_err();
     assert!(matches!(error, Error::Pack(lorekit_pack::Error::KeyNeeded { .. })), "{error}");
     assert_eq!(names(&folder), before);
     assert_eq!(local_ids(&Library::open(options).unwrap()), ["n1"]);
+}
+
+/// Nothing of what is searched is sealed yet then; the library must not begin to mix two keys.
+#[test]
+fn a_wrong_key_is_noticed_when_only_the_key_of_the_installation_is_sealed() {
+    let shelf = Shelf::new();
+    let folder = shelf.place("a");
+    let library = Library::open(sealed_options(&shelf, &folder, [7; 32])).unwrap();
+    add(&library, "n1").unwrap();
+    library.remove("n1", &CancelToken::new()).unwrap();
+    drop(library);
+    let error = Library::open(sealed_options(&shelf, &folder, [8; 32])).unwrap_err();
+    assert!(matches!(&error, Error::WrongKey { path } if path.ends_with("installation.key")), "{error}");
+    assert_eq!(local_ids(&Library::open(sealed_options(&shelf, &folder, [7; 32])).unwrap()), [""; 0]);
 }
 
 /// Eight readers, and a writer that applies, compacts and rolls back all the time.

@@ -97,11 +97,16 @@ fn a_missing_or_wrong_key_is_an_error() {
     let missing = Segment::open(&sealed, &OpenOptions::default());
     assert!(matches!(missing, Err(Error::Pack(lorekit_pack::Error::KeyNeeded { .. }))));
     let wrong = OpenOptions { key: Some(SealKey::new([8; 32])), ..OpenOptions::default() };
-    let source = match Segment::open(&sealed, &wrong) {
-        Err(Error::Pack(lorekit_pack::Error::Sealed { source, .. })) => source,
-        other => panic!("{other:?}"),
-    };
-    assert!(matches!(source, lorekit_seal::Error::WrongKey));
+    let refused = Segment::open(&sealed, &wrong);
+    assert!(matches!(&refused, Err(Error::WrongKey { path }) if *path == sealed), "{refused:?}");
+    // Damage is told apart, whatever key is given: here the checksum of the one slot in use does not hold.
+    let mut bytes = fs::read(&sealed).unwrap();
+    bytes[100] ^= 1;
+    fs::write(&sealed, bytes).unwrap();
+    for options in [wrong, options()] {
+        let refused = Segment::open(&sealed, &options);
+        assert!(matches!(refused, Err(Error::Pack(lorekit_pack::Error::Sealed { .. }))), "{refused:?}");
+    }
     assert!(!Segment::open(&plain, &options()).unwrap().is_sealed(), "a plain pack stays plain");
 }
 

@@ -11,7 +11,7 @@ use lorekit_seal::ChunkCache;
 use crate::error::{Error, Result};
 use crate::files::FileSystem;
 use crate::library::record::{CURRENT, Chain, Floor, MAX_RECORD_BYTES, Record, StoredPack, is_pack_name};
-use crate::library::switch::{failed, sweep, write_record};
+use crate::library::switch::{failed, read_installation_key, sweep, write_record};
 use crate::library::{Generation, Library, LibraryOptions, Refusal};
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
@@ -52,6 +52,11 @@ impl Library {
         if record.as_ref().is_some_and(|record| record.purged) {
             Self::remove_installation_key(&*files, &folder)?;
             return Err(Error::Purged { path: folder });
+        }
+        // Else the wrong key would be noticed only by the first change, if nothing that is searched is sealed yet.
+        if let (Some(_), Err(error @ Error::WrongKey { .. })) = (&options.key, read_installation_key(&options, &folder))
+        {
+            return Err(error);
         }
         let unclean = !matches!(swept, Ok(0));
         let opening = Opening { options: &options, folder: Some(&folder), unclean, changed: false };

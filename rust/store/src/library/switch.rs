@@ -8,7 +8,7 @@ use std::sync::{Arc, PoisonError};
 use lorekit_cancel::CancelToken;
 use lorekit_pack::Pack;
 use lorekit_pack::signing::{SigningKey, Trust};
-use lorekit_seal::{Error as SealError, SealKey};
+use lorekit_seal::{ChunkCache, Error as SealError, HEADER_BYTES, ReadAt, SealKey, SealedFile, seal_to};
 
 use crate::error::{Error, Result};
 use crate::files::FileSystem;
@@ -18,8 +18,8 @@ use crate::segment::Segment;
 use crate::snapshot::Snapshot;
 
 const INSTALLATION_KEY: &str = "installation.key";
-/// 32 bytes, and what sealing adds.
-const MAX_KEY_BYTES: u64 = 256;
+/// 32 bytes, and the container around them.
+const MAX_KEY_BYTES: u64 = HEADER_BYTES as u64 + 256;
 const SCRATCH_RECORD: &str = "CURRENT.tmp";
 const COPY_BYTES: usize = 1 << 20;
 
@@ -69,10 +69,10 @@ impl<'a> NewFile<'a> {
         let mut target = self.files.create(&scratch).map_err(failed(&scratch, operation))?;
         if let Some(key) = key {
             progress(0, total);
-            lorekit_seal::seal_to(source, total, &mut target, key, cancel).map_err(|source| match source {
+            seal_to(source, total, &mut target, key, cancel).map_err(|source| match source {
                 SealError::Io { source, .. } => failed(&scratch, operation)(source),
                 SealError::Cancelled => Error::Cancelled,
-                source => lorekit_pack::Error::Sealed { path: scratch.clone(), source }.into(),
+                source => lorekit_pack::Error::sealed(&scratch)(source).into(),
             })?;
             return target.sync().map_err(failed(&scratch, "make a pack durable"));
         }
@@ -246,7 +246,9 @@ impl Library {
         match &self.options.key {
             None => replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &*seed)?,
             Some(seal) => {
-                let sealed = seal.seal_bytes(INSTALLATION_KEY.as_bytes(), &*seed).map_err(sealed_error(&path))?;
+                let mut sealed = Vec::new();
+                let done = seal_to(&seed[..], seed.len() as u64, &mut sealed, seal, &CancelToken::new());
+                done.map_err(lorekit_pack::Error::sealed(&path))?;
                 replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &sealed)?;
             }
         }
@@ -268,21 +270,23 @@ impl Library {
     }
 }
 
-fn sealed_error(path: &Path) -> impl FnOnce(SealError) -> Error {
-    let path = path.to_path_buf();
-    move |source| lorekit_pack::Error::Sealed { path, source }.into()
-}
-
-fn read_installation_key(options: &LibraryOptions, folder: &Path) -> Result<Option<SigningKey>> {
+/// The key of the installation, if there is one.
+///
+/// # Errors
+/// [`Error::WrongKey`]; [`lorekit_pack::Error::KeyNeeded`] if it is sealed and no key is given; damage.
+pub(super) fn read_installation_key(options: &LibraryOptions, folder: &Path) -> Result<Option<SigningKey>> {
     let path = folder.join(INSTALLATION_KEY);
     match options.files.read(&path, MAX_KEY_BYTES) {
         // A key from before the library was sealed is 32 bytes long; a sealed one is longer.
         Ok(bytes) if bytes.len() > 32 => {
             let Some(key) = &options.key else { return Err(lorekit_pack::Error::KeyNeeded { path }.into()) };
-            let mut seed = key.open_bytes(INSTALLATION_KEY.as_bytes(), &bytes).map_err(sealed_error(&path))?;
-            let key = seed.first_chunk::<32>().map(SigningKey::from_seed);
+            let mut seed = [0; 32];
+            let opened = SealedFile::open_source(Arc::new(bytes), key, &ChunkCache::new(0));
+            let read = opened.and_then(|sealed| sealed.read_at(0, &mut seed));
+            read.map_err(lorekit_pack::Error::sealed(&path))?;
+            let key = SigningKey::from_seed(&seed);
             seed.fill(0);
-            Ok(key)
+            Ok(Some(key))
         }
         Ok(bytes) => match bytes.first_chunk::<32>() {
             Some(seed) => Ok(Some(SigningKey::from_seed(seed))),
