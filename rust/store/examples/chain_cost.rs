@@ -1,8 +1,10 @@
-//! What searching a base with deltas costs beside one pack of the same passages, and what filters cost.
+//! What searching a base with deltas costs beside one pack of the same passages and beside usearch and FTS5 alone, and what
+//! filters cost.
 //!
-//! `cargo run -p lorekit-store --example chain_cost -- PACK 30 20`: the passages of a pack, thirty deltas of twenty
-//! changed passages each.
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+//! `cargo run -p lorekit-store --example chain_cost -- PACK 30 20 --json`: the passages of a pack, thirty deltas of twenty
+//! changed passages each. One thread; contestants take turns question by question, so that what else the machine does
+//! falls on all of them; medians in microseconds, ratios to the first.
+#![allow(clippy::print_stdout, clippy::print_stderr, clippy::unwrap_used)]
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -12,12 +14,14 @@ use std::time::{Duration, Instant};
 use lorekit_cancel::CancelToken;
 use lorekit_pack::{Pack, PackWriter, SectionKind, Withdrawal, WithdrawalKind, encode_withdrawals};
 use lorekit_store::{
-    BuildInput, Document, IndexChoice, NewDocument, NewPassage, OpenOptions, Origin, PackFacts, PackKind, Passage,
-    Scope, Segment, Snapshot, write_pack,
+    BuildInput, Document, IndexChoice, IndexKind, NewDocument, NewPassage, OpenOptions, Origin, PackFacts, PackKind,
+    Passage, Scope, Segment, Snapshot, write_pack,
 };
 
 fn main() {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (flags, arguments): (Vec<String>, Vec<String>) =
+        std::env::args().skip(1).partition(|text| text.starts_with("--"));
+    let as_json = flags.iter().any(|flag| flag == "--json");
     let number = |at: usize, default: usize| arguments.get(at).map_or(default, |text| text.parse().unwrap());
     let (n_deltas, changed) = (number(1, 30), number(2, 20));
     let source = Snapshot::open_pack(&arguments[0], &OpenOptions::default()).unwrap();
@@ -72,64 +76,141 @@ fn main() {
     let opened = start.elapsed();
     let start = Instant::now();
     let chain = Snapshot::assemble(chain, vec![], &BTreeSet::new()).unwrap();
-    println!("{} packs: opened in {opened:.2?}, assembled in {:.2?}", deltas.len() + 1, start.elapsed());
+    eprintln!("{} packs: opened in {opened:.2?}, assembled in {:.2?}", deltas.len() + 1, start.elapsed());
     let start = Instant::now();
     let whole = open(&compacted);
     let opened = start.elapsed();
     let start = Instant::now();
     let one = Snapshot::assemble(vec![Arc::clone(&whole)], vec![], &BTreeSet::new()).unwrap();
-    println!("one pack: opened in {opened:.2?}, assembled in {:.2?}; {} passages", start.elapsed(), one.len());
+    eprintln!("one pack: opened in {opened:.2?}, assembled in {:.2?}; {} passages", start.elapsed(), one.len());
     assert_eq!(chain.len(), one.len());
     let start = Instant::now();
     let state = one.state().unwrap();
-    println!("state of one pack: {:.2?}", start.elapsed());
+    eprintln!("state of one pack: {:.2?}", start.elapsed());
     assert_eq!(chain.state().unwrap(), state);
 
     let none = Scope::default();
     let day = Scope { labels: &[], as_of: Some("2026-01-01") };
     let questions: Vec<String> = (0..100).map(|n| all[n * all.len() / 100].0.text.chars().take(24).collect()).collect();
     let queries: Vec<&Vec<f32>> = (0..100).map(|n| &all[n * all.len() / 100].1).collect();
-    for (name, scope) in [("no day", none), ("a day", day)] {
-        println!("{name}:");
-        compare("  dense", &|n| drop(chain.dense(queries[n], 100, &scope)), &|n| {
-            drop(one.dense(queries[n], 100, &scope));
-        });
-        compare("  exact", &|n| drop(chain.exact(queries[n], 100, &scope)), &|n| {
-            drop(one.exact(queries[n], 100, &scope));
-        });
-        compare("  words", &|n| drop(chain.lexical(&questions[n], 100, &scope)), &|n| {
-            drop(one.lexical(&questions[n], 100, &scope));
-        });
+    let bare = bare_index(&whole, &folder);
+    let mut races = Vec::new();
+    for k in [10, 100] {
+        races.push(race(
+            format!("dense, k = {k}"),
+            &[
+                ("usearch", &|n| bare.iter().for_each(|bare| drop(bare.search(queries[n], k).unwrap()))),
+                ("segment", &|n| drop(whole.dense(queries[n], k, None).unwrap())),
+                ("one pack", &|n| drop(one.dense(queries[n], k, &none).unwrap())),
+                ("chain", &|n| drop(chain.dense(queries[n], k, &none).unwrap())),
+            ],
+        ));
+        races.push(race(
+            format!("words, k = {k}"),
+            &[
+                ("FTS5 with bm25()", &|n| drop(whole.lexical(&questions[n], k).unwrap())),
+                ("one pack", &|n| drop(one.lexical(&questions[n], k, &none).unwrap())),
+                ("chain", &|n| drop(chain.lexical(&questions[n], k, &none).unwrap())),
+            ],
+        ));
+        races.push(race(
+            format!("both, k = {k}"),
+            &[
+                ("one pack", &|n| {
+                    drop(one.dense(queries[n], k, &none).unwrap());
+                    drop(one.lexical(&questions[n], k, &none).unwrap());
+                }),
+                ("chain", &|n| {
+                    drop(chain.dense(queries[n], k, &none).unwrap());
+                    drop(chain.lexical(&questions[n], k, &none).unwrap());
+                }),
+            ],
+        ));
     }
-    compare("dense: snapshot beside the segment alone", &|n| drop(one.dense(queries[n], 100, &none)), &|n| {
-        drop(whole.dense(queries[n], 100, None));
-    });
-    compare("words: snapshot beside FTS5's bm25", &|n| drop(one.lexical(&questions[n], 100, &none)), &|n| {
-        drop(whole.lexical(&questions[n], 100));
-    });
+    for (name, scope) in [("no day", none), ("a day", day)] {
+        races.push(race(
+            format!("exact scan, {name}"),
+            &[
+                ("one pack", &|n| drop(one.exact(queries[n], 100, &scope).unwrap())),
+                ("chain", &|n| drop(chain.exact(queries[n], 100, &scope).unwrap())),
+            ],
+        ));
+    }
     let fresh: Vec<Vec<String>> = (0..100).map(|n| vec![format!("label {n}")]).collect();
-    let with_new_labels = |n: usize| Scope { labels: &fresh[n], as_of: Some("2026-01-01") };
-    compare("a filter never asked for, dense", &|n| drop(chain.dense(queries[n], 100, &with_new_labels(n))), &|n| {
-        drop(chain.dense(queries[n], 100, &day));
-    });
+    let new_labels = |n: usize| Scope { labels: &fresh[n], as_of: Some("2026-01-01") };
+    races.push(race(
+        "dense on a day, chain".into(),
+        &[
+            ("filter kept", &|n| drop(chain.dense(queries[n], 100, &day).unwrap())),
+            ("filter never asked for", &|n| drop(chain.dense(queries[n], 100, &new_labels(n)).unwrap())),
+        ],
+    ));
+    match as_json {
+        true => println!("{}", serde_json::to_string_pretty(&races).unwrap()),
+        false => races.iter().for_each(|race| println!("{race}")),
+    }
     std::fs::remove_dir_all(folder).unwrap();
 }
 
-/// Times both, in turns.
-fn compare(name: &str, first: &dyn Fn(usize), second: &dyn Fn(usize)) {
-    let mut times: [Vec<Duration>; 2] = Default::default();
-    first(0);
-    second(0);
-    for n in 0..100 {
-        for (run, times) in [first, second].into_iter().zip(&mut times) {
+/// The graph of a pack in usearch's own hands, with the same reach; none if the pack has no graph.
+fn bare_index(pack: &Segment, folder: &Path) -> Option<usearch::Index> {
+    let info = &pack.manifest().index;
+    if info.kind != IndexKind::Hnsw {
+        return None;
+    }
+    let file = folder.join("bare");
+    std::fs::write(&file, pack.pack().section(SectionKind::Vectors).unwrap()).unwrap();
+    let index = usearch::Index::new(&usearch::IndexOptions {
+        dimensions: pack.manifest().embedder.dims as usize,
+        metric: usearch::MetricKind::Cos,
+        quantization: usearch::ScalarKind::F16,
+        connectivity: info.connectivity as usize,
+        expansion_add: 1,
+        expansion_search: info.expansion_search as usize,
+        multi: false,
+    });
+    let index = index.unwrap();
+    index.load(file.to_str().unwrap()).unwrap();
+    Some(index)
+}
+
+/// What came out of one race: contestants and their medians, in microseconds.
+#[derive(serde::Serialize)]
+struct Race {
+    name: String,
+    medians: Vec<(&'static str, f64)>,
+    /// Of each median to the first.
+    ratios: Vec<f64>,
+}
+
+impl std::fmt::Display for Race {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}:", self.name)?;
+        for ((name, median), ratio) in self.medians.iter().zip(&self.ratios) {
+            write!(f, " {name} {median:.0} us ({ratio:.2})")?;
+        }
+        Ok(())
+    }
+}
+
+/// Times all contestants on each of a hundred questions, in turns, five times over.
+fn race(name: String, contestants: &[(&'static str, &dyn Fn(usize))]) -> Race {
+    let mut times: Vec<Vec<Duration>> = vec![Vec::new(); contestants.len()];
+    contestants.iter().for_each(|(_, run)| run(0));
+    for n in (0..5).flat_map(|_| 0..100) {
+        for ((_, run), times) in contestants.iter().zip(&mut times) {
             let start = Instant::now();
             run(n);
             times.push(start.elapsed());
         }
     }
-    times.iter_mut().for_each(|times| times.sort());
-    let [a, b] = [times[0][50], times[1][50]];
-    println!("{name}: median {a:.2?} and {b:.2?}, ratio {:.2}", a.as_secs_f64() / b.as_secs_f64());
+    let median = |times: &mut Vec<Duration>| {
+        times.sort();
+        times[times.len() / 2].as_secs_f64() * 1e6
+    };
+    let medians: Vec<f64> = times.iter_mut().map(median).collect();
+    let ratios = medians.iter().map(|time| time / medians[0]).collect();
+    Race { name, medians: contestants.iter().map(|(name, _)| *name).zip(medians).collect(), ratios }
 }
 
 fn document(document: &Document) -> NewDocument {

@@ -24,6 +24,20 @@ impl Bitmap {
         usize::try_from(key / 64).ok().and_then(|at| self.words.get(at)).is_some_and(|word| word >> (key % 64) & 1 == 1)
     }
 
+    /// The keys in the set, in order.
+    pub fn iter(&self) -> impl Iterator<Item = u64> {
+        self.words.iter().enumerate().flat_map(|(at, &word)| {
+            let mut left = word;
+            std::iter::from_fn(move || {
+                let bit = left.trailing_zeros();
+                (left != 0).then(|| {
+                    left &= left - 1;
+                    at as u64 * 64 + u64::from(bit)
+                })
+            })
+        })
+    }
+
     /// How many keys are in the set.
     pub fn len(&self) -> usize {
         self.count
@@ -42,5 +56,8 @@ mod tests {
             assert_eq!(odd.contains(key), key < 130 && key % 2 == 1, "{key}");
         }
         assert!(!odd.contains(u64::MAX));
+        assert!(odd.iter().eq((0..130).filter(|key| key % 2 == 1)));
+        let ends = Bitmap::collect(128, &|key| [0, 63, 64, 127].contains(&key));
+        assert_eq!(ends.iter().collect::<Vec<_>>(), [0, 63, 64, 127]);
     }
 }

@@ -17,7 +17,11 @@ const SEARCH: &str = "SELECT rowid, bm25(lexical, 2.0, 1.0) AS rank_value FROM l
 
 /// The terms of a question as FTS5 reads them. Terms beyond [`MAX_TERMS`] are left out: their number is what a search
 /// costs.
-pub(crate) struct Query(String);
+pub(crate) struct Query {
+    /// By their numbers.
+    pub terms: Vec<String>,
+    matching: String,
+}
 
 impl Query {
     /// None if the text has no terms.
@@ -26,7 +30,7 @@ impl Query {
         terms.truncate(MAX_TERMS);
         // Terms hold letters, digits and points only. In quotes they are words for FTS5, whatever they spell.
         let quoted: Vec<String> = terms.iter().map(|term| format!("\"{term}\"")).collect();
-        (!quoted.is_empty()).then(|| Self(quoted.join(" OR ")))
+        (!quoted.is_empty()).then(|| Self { terms, matching: quoted.join(" OR ") })
     }
 }
 
@@ -40,7 +44,7 @@ pub(crate) fn each_match(path: &Path, connection: &Connection, query: &Query, ea
     let mut statement = connection
         .prepare_cached("SELECT rowid, lorekit_counts(lexical) FROM lexical WHERE lexical MATCH ?1")
         .map_err(failed())?;
-    let mut rows = statement.query([&query.0]).map_err(failed())?;
+    let mut rows = statement.query([&query.matching]).map_err(failed())?;
     while let Some(row) = rows.next().map_err(failed())? {
         let number: i64 = row.get(0).map_err(failed())?;
         let counts = row.get_ref(1).and_then(|value| value.as_blob().map_err(Into::into)).map_err(failed())?;
@@ -61,11 +65,11 @@ pub(crate) fn search(
     k: usize,
     allow: Allow<'_>,
 ) -> Result<Vec<Hit>> {
-    let Some(Query(query)) = Query::of(text).filter(|_| k > 0) else { return Ok(Vec::new()) };
+    let Some(query) = Query::of(text).filter(|_| k > 0) else { return Ok(Vec::new()) };
     let allowed = allow.map(|allow| Bitmap::collect(keys, allow));
     let failed = || database_error(path, "searching words");
     let mut statement = connection.prepare_cached(SEARCH).map_err(failed())?;
-    let mut rows = statement.query([query]).map_err(failed())?;
+    let mut rows = statement.query([query.matching]).map_err(failed())?;
     let mut hits = Vec::with_capacity(k.min(1024));
     while let Some(row) = rows.next().map_err(failed())? {
         let row_number: i64 = row.get(0).map_err(failed())?;

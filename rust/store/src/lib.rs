@@ -11,7 +11,7 @@
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
 //! (the tables), `build`, `output`, `text_writer`, `build_text`, `build_index`, `delta`. To read: `segment`, `rows`, `row_table`
-//! (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the exact scan), `graph` (the walk),
+//! (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the exact scan), `fixed_point` and `held` (small packs in memory), `graph` (the walk),
 //! `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`, `files` and `library`.
 
 #![deny(unsafe_code)]
@@ -24,7 +24,9 @@ mod build_text;
 mod delta;
 mod error;
 pub mod files;
+mod fixed_point;
 mod graph;
+mod held;
 mod labels;
 mod lexical;
 mod library;

@@ -112,13 +112,23 @@ impl<'q> Nearest<'q> {
     /// Compares a row, given by its stored bytes.
     pub fn offer(&mut self, key: u64, row: &[u8]) {
         widen(row, &mut self.bits, &mut self.row);
-        let hit = Worst(Hit { key, score: cosine(self.query, &self.row) });
+        self.take(Hit { key, score: cosine(self.query, &self.row) });
+    }
+
+    /// Takes a hit whose exact score is known.
+    pub fn take(&mut self, hit: Hit) {
+        let hit = Worst(hit);
         if self.best.len() < self.k {
             self.best.push(hit);
         } else if self.best.peek().is_some_and(|worst| hit < *worst) {
             self.best.pop();
             self.best.push(hit);
         }
+    }
+
+    /// Whether a row may be among the best that has at most this score.
+    pub fn wants(&self, at_most: f32) -> bool {
+        self.best.len() < self.k || self.best.peek().is_some_and(|worst| at_most >= worst.0.score)
     }
 
     /// The nearest, best first and ties by key.
@@ -155,7 +165,7 @@ fn widen(row: &[u8], bits: &mut [u16], out: &mut [f32]) {
 
 /// Independent sums, so that the compiler may keep them in vector registers; their number fixes the order of addition
 /// and thereby the result on each machine.
-const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Cosine of a query of length one with a row, in -1..=1; 0 for a row of zeros.
 fn cosine(query: &[f32], row: &[f32]) -> f32 {

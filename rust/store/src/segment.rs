@@ -1,7 +1,7 @@
 //! One pack, open for reading.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use lorekit_pack::{
     ChunkCache, IndexKind, Manifest, Pack, PackKind, PackOptions, PassageDigest, PassageId, SealKey, SectionKind,
@@ -11,8 +11,11 @@ use lorekit_pack::{
 use crate::bitmap::Bitmap;
 
 use crate::error::{Error, Result};
+use crate::fixed_point::FixedRows;
+use crate::held::Held;
 use crate::lexical;
 use crate::mapped::{Borrowed, MappedDatabase};
+use crate::matrix::Nearest;
 use crate::row_table::RowTable;
 use crate::rows;
 use crate::schema;
@@ -79,6 +82,7 @@ pub struct Segment {
     database: Option<MappedDatabase>,
     vectors: Option<Vectors>,
     table: Mutex<Option<Arc<RowTable>>>,
+    held: Mutex<Weak<Held>>,
     pack: Arc<Pack>,
 }
 
@@ -129,7 +133,7 @@ impl Segment {
             true => None,
             false => Some(Vectors::open(Arc::clone(&pack), options.search_threads.max(1))?),
         };
-        Ok(Self { database, vectors, table: Mutex::new(None), pack })
+        Ok(Self { database, vectors, table: Mutex::new(None), held: Mutex::default(), pack })
     }
 
     /// Where the pack lies.
@@ -319,6 +323,32 @@ impl Segment {
             None => RowTable::default(),
         };
         Ok(Arc::clone(table.insert(Arc::new(read))))
+    }
+
+    /// What is held of this pack in memory: by all snapshots together, until the last of them is dropped.
+    pub(crate) fn held(&self) -> Arc<Held> {
+        let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+        held.upgrade().unwrap_or_else(|| {
+            let new = Arc::new(Held::default());
+            *held = Arc::downgrade(&new);
+            new
+        })
+    }
+
+    /// All vectors in fixed point.
+    pub(crate) fn fixed_rows(&self) -> Result<FixedRows> {
+        match &self.vectors {
+            Some(vectors) => vectors.fixed_rows(),
+            None => Ok(FixedRows::new(0, 0)),
+        }
+    }
+
+    /// Offers a row to a search that goes over several packs, under another key.
+    pub(crate) fn offer(&self, row: usize, key: u64, nearest: &mut Nearest<'_>) -> Result<()> {
+        match &self.vectors {
+            Some(vectors) => vectors.offer(row, key, nearest),
+            None => Ok(()),
+        }
     }
 
     /// A connection to the passages, unless there are none.

@@ -21,8 +21,8 @@ const NAME: &CStr = c"lorekit_counts";
 pub(crate) const MAX_TERMS: usize = 128;
 
 /// A term in a heading or an article's label, the first column, weighs as much as two in the text.
-const HEADING_WEIGHT: u32 = 2;
-const BODY_WEIGHT: u32 = 1;
+pub(crate) const HEADING_WEIGHT: u32 = 2;
+pub(crate) const BODY_WEIGHT: u32 = 1;
 
 /// The weighted counts of one row as the function returns them: for each term that the row has, its number in the
 /// question and its count, a heading's twice.

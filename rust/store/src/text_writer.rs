@@ -154,7 +154,7 @@ impl TextWriter {
     /// Appends a passage and its terms.
     pub fn passage(&mut self, row: &PassageRow<'_>) -> Result<()> {
         self.passages += 1;
-        let heading = lexical_terms(&heading(row));
+        let heading = lexical_terms(&heading(row.document_title, row.title_path, row.article));
         let body = lexical_terms(row.text);
         let values = params![
             self.passages,
@@ -209,9 +209,9 @@ impl TextWriter {
 /// What a passage is found by besides its text: the document's title, the headings, the article's label, each on a line.
 ///
 /// A heading that only repeats the title is left out, so that it does not count twice.
-fn heading(row: &PassageRow<'_>) -> String {
-    let mut lines = vec![row.document_title];
-    for line in row.title_path.iter().map(String::as_str).chain(row.article) {
+pub(crate) fn heading(document_title: &str, title_path: &[String], article: Option<&str>) -> String {
+    let mut lines = vec![document_title];
+    for line in title_path.iter().map(String::as_str).chain(article) {
         if !lines.contains(&line) {
             lines.push(line);
         }

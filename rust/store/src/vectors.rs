@@ -6,9 +6,10 @@ use lorekit_pack::{IndexKind, Pack, SectionKind};
 
 use crate::bitmap::Bitmap;
 use crate::error::{Error, Result};
+use crate::fixed_point::FixedRows;
 use crate::graph::check_graph;
 use crate::mapped::MappedGraph;
-use crate::matrix::{Matrix, unit};
+use crate::matrix::{Matrix, Nearest, unit};
 use crate::sealed_vectors::SealedVectors;
 use crate::types::Hit;
 
@@ -94,8 +95,32 @@ impl Vectors {
         let keys = 0..self.rows as u64;
         Ok(match allowed {
             None => matrix.nearest(&query, k, keys),
-            Some(allowed) => matrix.nearest(&query, k, keys.filter(|&key| allowed.contains(key))),
+            Some(allowed) => matrix.nearest(&query, k, allowed.iter()),
         })
+    }
+
+    /// All rows in fixed point.
+    pub fn fixed_rows(&self) -> Result<FixedRows> {
+        let mut fixed = FixedRows::new(self.rows, self.dims);
+        match &self.sealed {
+            Some(sealed) => sealed.each_row(&mut |row| fixed.push(row))?,
+            None => {
+                let matrix = self.matrix()?;
+                (0..self.rows).filter_map(|row| matrix.row(row)).for_each(|row| fixed.push(row));
+            }
+        }
+        Ok(fixed)
+    }
+
+    /// Offers a row to a search that goes over several packs, under another key.
+    pub fn offer(&self, row: usize, key: u64, nearest: &mut Nearest<'_>) -> Result<()> {
+        match &self.sealed {
+            Some(sealed) => sealed.offer(row, key, nearest),
+            None => {
+                self.matrix()?.row(row).into_iter().for_each(|row| nearest.offer(key, row));
+                Ok(())
+            }
+        }
     }
 
     /// A stored vector.

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use lorekit_pack::{PackKind, PassageId, WithdrawalKind};
 
 use crate::error::{Error, Result};
+use crate::held::{Held, choose};
 use crate::row_table::{DocumentFacts, RowTable};
 use crate::segment::Segment;
 
@@ -16,6 +17,8 @@ pub(crate) struct Member {
     pub segment: Arc<Segment>,
     /// Rows that are not simply live.
     pub exceptions: HashMap<u32, Status>,
+    /// What is held of it in memory, if it is small and not the first.
+    pub held: Option<Arc<Held>>,
     /// Documents of this member that a later member describes: their position there.
     described_by: HashMap<u32, (usize, u32)>,
     table: Arc<RowTable>,
@@ -39,7 +42,7 @@ pub(crate) enum Status {
 impl Member {
     fn new(segment: Arc<Segment>) -> Result<Self> {
         let table = segment.table()?;
-        Ok(Self { segment, exceptions: HashMap::new(), described_by: HashMap::new(), table })
+        Ok(Self { segment, exceptions: HashMap::new(), held: None, described_by: HashMap::new(), table })
     }
 
     pub fn table(&self) -> &RowTable {
@@ -89,6 +92,7 @@ pub(crate) fn resolve(
     let segments = publisher.into_iter().chain(local);
     let mut members = segments.map(Member::new).collect::<Result<Vec<_>>>()?;
     check(&members, n_publisher)?;
+    hold(&mut members);
     let n_members = members.len();
     let mut all_revoked = revoked.clone();
     for chain in [0..n_publisher, n_publisher..n_members] {
@@ -108,6 +112,20 @@ pub(crate) fn resolve(
         all_revoked.extend(own);
     }
     Ok((members, all_revoked))
+}
+
+/// Says which members are held in memory: small ones that come after the first, which has most of the passages.
+fn hold(members: &mut [Member]) {
+    let Some((_, later)) = members.split_first_mut() else { return };
+    let bytes = |member: &Member| {
+        let stats = member.segment.stats();
+        let dims = u64::from(member.segment.manifest().embedder.dims);
+        stats.text_bytes.saturating_add(stats.passages.saturating_mul(dims * 2))
+    };
+    let sizes: Vec<u64> = later.iter().map(bytes).collect();
+    for (member, held) in later.iter_mut().zip(choose(&sizes)) {
+        member.held = held.then(|| member.segment.held());
+    }
 }
 
 /// Whether the members belong together.

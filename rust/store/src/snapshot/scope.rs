@@ -36,6 +36,18 @@ impl Rows {
         }
     }
 
+    /// The rows, unless it is all or none of them.
+    pub fn bitmap(&self) -> Option<&Bitmap> {
+        match self {
+            Self::Some(bitmap) => Some(bitmap),
+            Self::All | Self::None => None,
+        }
+    }
+
+    pub fn is_none(&self) -> bool {
+        matches!(self, Self::None)
+    }
+
     pub fn contains(&self, row: u64) -> bool {
         match self {
             Self::All => true,

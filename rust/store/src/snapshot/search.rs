@@ -1,9 +1,14 @@
 //! Search by vector over all members: each is asked with its own filter, and the exact scores are merged.
+//!
+//! The first member is asked by its index. Its hits set what a row of another must reach, so of the small members, which
+//! are held in fixed point, only rows are compared exactly that may reach it.
 
 use std::sync::{Arc, PoisonError};
 
-use crate::error::Result;
-use crate::snapshot::scope::{Filter, Rows};
+use crate::error::{Error, Result};
+use crate::fixed_point::FixedQuery;
+use crate::matrix::{Nearest, unit};
+use crate::snapshot::scope::Filter;
 use crate::snapshot::{Scope, Snapshot, key_of};
 use crate::types::Hit;
 
@@ -42,22 +47,37 @@ impl Snapshot {
 
     fn nearest(&self, query: &[f32], k: usize, scope: &Scope<'_>, approximate: bool) -> Result<Vec<Hit>> {
         let filters = self.filters(scope);
-        let mut hits = Vec::new();
-        for (at, (member, filter)) in self.inner.members.iter().zip(filters.iter()).enumerate() {
-            let allowed = match &filter.found {
-                Rows::All => None,
-                Rows::Some(bitmap) => Some(&**bitmap),
-                // The query is checked even if there is nothing to compare it with.
-                Rows::None => {
-                    member.segment.nearest(query, 0, None, approximate)?;
-                    continue;
-                }
-            };
-            let found = member.segment.nearest(query, k, allowed, approximate)?;
-            hits.extend(found.into_iter().map(|hit| Hit { key: key_of(at, hit.key as u32), ..hit }));
+        let mut members = self.inner.members.iter().zip(filters.iter()).enumerate();
+        // The first member checks the query, even if there is nothing to compare it with.
+        let Some((_, (base, filter))) = members.next() else { return Err(Error::EmptyChain) };
+        let allowed = filter.found.bitmap();
+        let first = base.segment.nearest(query, if filter.found.is_none() { 0 } else { k }, allowed, approximate)?;
+        if members.len() == 0 {
+            return Ok(first);
         }
-        keep_best(&mut hits, k);
-        Ok(hits)
+        let unit = unit(query).ok_or(Error::QueryNotFinite)?;
+        let mut nearest = Nearest::new(&unit, k);
+        first.into_iter().for_each(|hit| nearest.take(hit));
+        let mut fixed = None;
+        for (at, (member, filter)) in members.filter(|(_, (_, filter))| !filter.found.is_none()) {
+            let allowed = filter.found.bitmap();
+            let Some(held) = &member.held else {
+                let found = member.segment.nearest(query, k, allowed, approximate)?;
+                found.into_iter().for_each(|hit| nearest.take(Hit { key: key_of(at, hit.key as u32), ..hit }));
+                continue;
+            };
+            let rows = held.vectors(&member.segment)?;
+            let fixed = fixed.get_or_insert_with(|| FixedQuery::new(&unit));
+            let mut offer = |row: usize| match nearest.wants(fixed.at_most(rows, row)) {
+                true => member.segment.offer(row, key_of(at, row as u32), &mut nearest),
+                false => Ok(()),
+            };
+            match allowed {
+                None => (0..rows.len()).try_for_each(offer)?,
+                Some(allowed) => allowed.iter().try_for_each(|row| offer(row as usize))?,
+            }
+        }
+        Ok(nearest.finish())
     }
 
     /// What a scope leaves of each member; kept for the last few scopes.
@@ -85,10 +105,4 @@ impl Snapshot {
         });
         filters
     }
-}
-
-/// Sorts best first, ties by key, and drops all but `k`.
-fn keep_best(hits: &mut Vec<Hit>, k: usize) {
-    hits.sort_unstable_by(|a, b| b.score.total_cmp(&a.score).then(a.key.cmp(&b.key)));
-    hits.truncate(k);
 }

@@ -12,7 +12,7 @@
 //! for each matching row until then.
 
 use crate::error::Result;
-use crate::lexical;
+use crate::lexical::{EachMatch, Query};
 use crate::snapshot::scope::Filter;
 use crate::snapshot::{Scope, Snapshot, key_of};
 use crate::term_counts::MAX_TERMS;
@@ -37,7 +37,7 @@ impl Snapshot {
     /// # Errors
     /// A damaged pack. No text is an error: it is taken as words, never as a query language.
     pub fn lexical(&self, text: &str, k: usize, scope: &Scope<'_>) -> Result<Vec<Hit>> {
-        let Some(query) = lexical::Query::of(text).filter(|_| k > 0) else { return Ok(Vec::new()) };
+        let Some(query) = Query::of(text).filter(|_| k > 0) else { return Ok(Vec::new()) };
         let filters = self.filters(scope);
         let mut frequencies = [0u64; MAX_TERMS];
         let mut matches: Vec<Match> = Vec::new();
@@ -47,7 +47,7 @@ impl Snapshot {
                 continue;
             }
             let terms = &member.table().terms;
-            member.segment.each_match(&query, &mut |row, row_counts| {
+            let each: EachMatch<'_> = &mut |row, row_counts| {
                 let Some(&terms) = terms.get(row as usize) else { return };
                 let counted = filter.counted.contains(u64::from(row));
                 let found = filter.found.contains(u64::from(row));
@@ -62,7 +62,11 @@ impl Snapshot {
                 if found {
                     matches.push(Match { key: key_of(at, row), terms, end: counts.len() as u32 });
                 }
-            })?;
+            };
+            match &member.held {
+                Some(held) => held.words(&member.segment)?.each_match(&query.terms, each),
+                None => member.segment.each_match(&query, each)?,
+            }
         }
         let weights = Weights::of(&frequencies, &filters);
         let mut scored: Vec<(f64, u64)> = Vec::with_capacity(matches.len());
