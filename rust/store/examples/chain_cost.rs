@@ -93,14 +93,16 @@ fn main() {
     let day = Scope { labels: &[], as_of: Some("2026-01-01") };
     let questions: Vec<String> = (0..100).map(|n| all[n * all.len() / 100].0.text.chars().take(24).collect()).collect();
     let queries: Vec<&Vec<f32>> = (0..100).map(|n| &all[n * all.len() / 100].1).collect();
+    // Each contestant has a file or memory of its own, or what one has just read would be warm for another.
     let bare = bare_index(&whole, &folder);
+    std::fs::copy(&compacted, folder.join("copy")).unwrap();
+    let copy = open(&folder.join("copy"));
     let mut races = Vec::new();
     for k in [10, 100] {
         races.push(race(
             format!("dense, k = {k}"),
             &[
                 ("usearch", &|n| bare.iter().for_each(|bare| drop(bare.search(queries[n], k).unwrap()))),
-                ("segment", &|n| drop(whole.dense(queries[n], k, None).unwrap())),
                 ("one pack", &|n| drop(one.dense(queries[n], k, &none).unwrap())),
                 ("chain", &|n| drop(chain.dense(queries[n], k, &none).unwrap())),
             ],
@@ -108,7 +110,7 @@ fn main() {
         races.push(race(
             format!("words, k = {k}"),
             &[
-                ("FTS5 with bm25()", &|n| drop(whole.lexical(&questions[n], k).unwrap())),
+                ("FTS5 with bm25()", &|n| drop(copy.lexical(&questions[n], k).unwrap())),
                 ("one pack", &|n| drop(one.lexical(&questions[n], k, &none).unwrap())),
                 ("chain", &|n| drop(chain.lexical(&questions[n], k, &none).unwrap())),
             ],

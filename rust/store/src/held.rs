@@ -134,3 +134,17 @@ impl Postings {
         &[]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_smallest_are_held_until_there_is_no_room() {
+        let third = HELD_BYTES / 3;
+        assert_eq!(choose(&[]), [false; 0]);
+        assert_eq!(choose(&[third, HELD_BYTES + 1, third, 0]), [true, false, true, true]);
+        assert_eq!(choose(&[third + 1, third, third, third]), [false, true, true, true]);
+        assert_eq!(choose(&[u64::MAX, HELD_BYTES]), [false, true]);
+    }
+}

@@ -426,3 +426,39 @@ fn a_graph_in_the_base_is_searched_through_the_filter() {
     // The graph passed its recall gate of 0.98 for real queries; these point nowhere in particular.
     assert!(equal >= 450, "{equal} of 500");
 }
+
+/// Packs that are small are answered from memory, and those beyond its bounds by SQLite and a scan: the first local pack
+/// here is large because its vectors are long, the second is small.
+#[test]
+fn packs_within_and_beyond_the_bounds_of_memory_are_searched_alike() {
+    const LONG: usize = 16_384;
+    let folder = tempfile::tempdir().unwrap();
+    let whole = synthetic(310, LONG, IndexChoice::Exact);
+    let part = |name: &str, kind: PackKind, rows: std::ops::Range<usize>| {
+        let mut part = whole.clone();
+        part.facts.kind = kind;
+        part.passages = whole.passages[rows.clone()].to_vec();
+        part.vectors = whole.vectors[rows].to_vec();
+        part.write(&folder.path().join(name)).unwrap();
+        Arc::new(Segment::open(folder.path().join(name), &Default::default()).unwrap())
+    };
+    let parts = [(PackKind::Base, 0..5), (PackKind::Local, 5..300), (PackKind::Local, 300..310)];
+    let [base, large, small] = parts.map(|(kind, rows)| part(&format!("{}", rows.start), kind, rows));
+    assert!(large.stats().vector_bytes > 8 << 20 && small.stats().vector_bytes < 1 << 20);
+    let chain = Snapshot::assemble(vec![base], vec![large, small], &BTreeSet::new()).unwrap();
+    let one = part("whole", PackKind::Base, 0..310);
+    let one = Snapshot::assemble(vec![one], vec![], &BTreeSet::new()).unwrap();
+    for n in [3, 7, 150, 299, 300, 309] {
+        let query = one.vector(n).unwrap();
+        for k in [1, 10, 400] {
+            let (ours, theirs) = (chain.exact(&query, k, &today()).unwrap(), one.exact(&query, k, &today()).unwrap());
+            assert_eq!(by_id(&chain, &ours), by_id(&one, &theirs));
+            assert_eq!(ours, chain.dense(&query, k, &today()).unwrap());
+        }
+        let words = format!("第{n}段 内容 n{n}");
+        let (ours, theirs) =
+            (chain.lexical(&words, 400, &today()).unwrap(), one.lexical(&words, 400, &today()).unwrap());
+        assert_eq!(by_id(&chain, &ours), by_id(&one, &theirs));
+        assert!(ours.len() > 10);
+    }
+}
