@@ -1,4 +1,4 @@
-//! What makes an answer worth its proof: quotes that cannot be invented.
+//! What makes an answer worth its proof: quotes that cannot be invented, formats declared once.
 //!
 //! Pure logic over texts, bytes and numbers: no model, no store, no file, no clock. Whoever decodes asks a [`CopyIndex`]
 //! which tokens may come next inside a quote or a label:
@@ -20,14 +20,23 @@
 //! assert!(index.may_close(state));
 //! assert_eq!(&passage[index.occurrences(state)[0].bytes.clone()], "不得收取任何费用。");
 //! ```
+//!
+//! A [`Contract`] declares the format of an answer, and says of an answer what it breaks.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod contract;
+mod error;
 mod quote;
 mod sentence;
 mod text;
 
+pub use contract::{
+    Checked, Contract, Field, FieldKind, FieldValue, ForbiddenWord, Language, Piece, Property, Schema, Source, Values,
+    Violation,
+};
+pub use error::{Error, Result};
 pub use quote::{Boundary, CopyIndex, CopyState, Occurrence, QuoteFault, QuoteRules, TokenSet, Vocabulary};
 pub use sentence::sentences;
 pub use text::is_han;

@@ -119,7 +119,7 @@ proptest! {
         for (n, from) in places.iter().enumerate() {
             for to in &places[n + 1..] {
                 let legal = rules.check(&passage, *from..*to).is_ok();
-                let state = index.accept(index.start(), passage[*from..*to].as_bytes());
+                let state = index.accept(index.start(), &passage.as_bytes()[*from..*to]);
                 let closes = state.is_some_and(|state| {
                     index.occurrences(state).contains(&Occurrence { text: 0, bytes: *from..*to })
                 });
