@@ -1,5 +1,7 @@
 //! The library: how it is opened, what it is, and what its changes did.
 
+use std::fmt;
+
 use lorekit_answer::{
     AddReport, AppliedPack, ApplyReport, CompactReport, EngineOptions, Kept, LibraryOptions, LibraryState,
     LocalDocument, OwnDocument, Purge, PurgeReport, Trust, seal_key, verifying_key,
@@ -8,7 +10,7 @@ use lorekit_answer::{
 use crate::error::Result;
 
 /// Makes the engine's pack the base of a library that takes updates and documents of the app.
-#[derive(Clone, Debug, PartialEq, Eq, uniffi::Record)]
+#[derive(Clone, PartialEq, Eq, uniffi::Record)]
 pub struct FfiLibraryOptions {
     /// The folder that belongs to this library alone; made if it does not exist.
     pub folder: String,
@@ -24,6 +26,19 @@ pub struct FfiLibraryOptions {
     pub today: Option<String>,
     /// How many earlier states are kept for a rollback.
     pub kept_states: u32,
+}
+
+impl fmt::Debug for FfiLibraryOptions {
+    /// Without the secret keys.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FfiLibraryOptions")
+            .field("folder", &self.folder)
+            .field("trusted_keys", &self.trusted_keys)
+            .field("allow_unsigned", &self.allow_unsigned)
+            .field("today", &self.today)
+            .field("kept_states", &self.kept_states)
+            .finish_non_exhaustive()
+    }
 }
 
 impl FfiLibraryOptions {

@@ -293,6 +293,24 @@ fn a_wrong_key() {
 }
 
 #[test]
+fn a_base_that_its_publisher_sealed() {
+    let place = Place::new();
+    let open = |content_key: Option<&str>| {
+        let content_key = content_key.map(|name| fs::read(file(name)).unwrap());
+        let library = Some(FfiLibraryOptions { content_key, ..place.library() });
+        FfiEngine::open(FfiEngineOptions { pack: file("content-sealed.lorepack"), library, ..options() })
+    };
+    assert_eq!(code(open(None)), "key_needed");
+    assert_eq!(code(open(Some("other-seal.key"))), "wrong_key");
+    let engine = open(Some("content.key")).unwrap();
+    assert!(engine.library_state().unwrap().base_sealed);
+    assert!(holds(&found_for(&engine, FEE, &[]), "12 crowns"));
+    apply(&engine, "update-2.lorepack").unwrap();
+    assert!(holds(&found_for(&engine, FEE, &[]), "15 crowns"));
+    assert!(!contains(&fs::read(file("content-sealed.lorepack")).unwrap(), "crowns"));
+}
+
+#[test]
 fn a_sealed_folder_holds_no_plain_text() {
     let texts = ["travel notice", "15 crowns", "locker combination", "gymnasium", "Card Terms"];
     for key in [None, Some(fs::read(file("seal.key")).unwrap())] {

@@ -1,7 +1,7 @@
 //! What an engine needs to change its library: the library itself, the embedder, and the changes under way.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use lorekit_cancel::CancelToken;
 use lorekit_model::embed::Embedder;
@@ -67,49 +67,64 @@ pub struct AddReport {
 
 /// The changing side of an engine.
 pub(crate) struct Changes {
-    /// None from the beginning without a library, and after the end. Held for reading while a change runs.
-    pub library: RwLock<Option<Library>>,
     pub embedder: Arc<Embedder>,
     cache_folder: Option<PathBuf>,
-    under_way: Mutex<UnderWay>,
+    held: Mutex<Held>,
+    /// Told when a use of the library ends.
+    ended: Condvar,
 }
 
-#[derive(Default)]
-struct UnderWay {
+/// The library, and who uses it.
+struct Held {
+    /// None from the beginning without a library, and after the end.
+    library: Option<Arc<Library>>,
     next: u64,
-    tokens: Vec<(u64, CancelToken)>,
+    uses: Vec<(u64, CancelToken)>,
 }
 
-/// A change that is under way, until it is dropped.
-pub(crate) struct Registered<'a> {
+/// A use of the library that is under way, until it is dropped.
+pub(crate) struct Use<'a> {
     changes: &'a Changes,
     number: u64,
 }
 
 impl Changes {
     pub fn new(library: Option<Library>, embedder: Arc<Embedder>, cache_folder: Option<PathBuf>) -> Self {
-        Self { library: RwLock::new(library), embedder, cache_folder, under_way: Mutex::default() }
+        let held = Mutex::new(Held { library: library.map(Arc::new), next: 0, uses: Vec::new() });
+        Self { embedder, cache_folder, held, ended: Condvar::new() }
     }
 
-    /// Makes a change known, so that [`cancel`](Self::cancel) reaches it.
-    pub fn register(&self, cancel: &CancelToken) -> Registered<'_> {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        let number = under_way.next;
-        under_way.next += 1;
-        under_way.tokens.push((number, cancel.clone()));
-        Registered { changes: self, number }
+    fn held(&self) -> MutexGuard<'_, Held> {
+        // Every critical section leaves the state whole.
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Cancels all changes under way.
+    /// The library, if there is one and it was not given free. [`cancel`](Self::cancel) and [`end`](Self::end) reach
+    /// who uses it by the token. The library is to be dropped before the use.
+    pub fn begin(&self, cancel: &CancelToken) -> Option<(Use<'_>, Arc<Library>)> {
+        let mut held = self.held();
+        let library = Arc::clone(held.library.as_ref()?);
+        let number = held.next;
+        held.next += 1;
+        held.uses.push((number, cancel.clone()));
+        Some((Use { changes: self, number }, library))
+    }
+
+    /// Cancels all that is under way.
     pub fn cancel(&self) {
-        let under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.tokens.iter().for_each(|(_, token)| token.cancel());
+        self.held().uses.iter().for_each(|(_, token)| token.cancel());
     }
 
-    /// Cancels all changes, waits for them, and gives the library's folder free.
+    /// Cancels all that is under way, waits for it, and gives the library's folder free.
     pub fn end(&self) {
-        self.cancel();
-        drop(self.library.write().unwrap_or_else(PoisonError::into_inner).take());
+        let mut held = self.held();
+        let library = held.library.take();
+        held.uses.iter().for_each(|(_, token)| token.cancel());
+        while !held.uses.is_empty() {
+            held = self.ended.wait(held).unwrap_or_else(PoisonError::into_inner);
+        }
+        drop(held);
+        drop(library);
     }
 
     /// Removes what was computed for prompts from the disk.
@@ -118,10 +133,10 @@ impl Changes {
     }
 }
 
-impl Drop for Registered<'_> {
+impl Drop for Use<'_> {
     fn drop(&mut self) {
-        let mut under_way = self.changes.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        under_way.tokens.retain(|(number, _)| *number != self.number);
+        self.changes.held().uses.retain(|(number, _)| *number != self.number);
+        self.changes.ended.notify_all();
     }
 }
 

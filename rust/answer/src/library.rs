@@ -1,7 +1,7 @@
 //! An engine's library: what it is, and its changes, while questions are asked.
 
 use std::path::Path;
-use std::sync::{PoisonError, mpsc};
+use std::sync::mpsc;
 
 use lorekit_cancel::CancelToken;
 use lorekit_store::{
@@ -22,7 +22,7 @@ impl Engine {
     /// # Errors
     /// [`Error::ReadOnly`] without a library; [`Error::Closed`]; a damaged pack.
     pub fn library_state(&self) -> Result<LibraryState> {
-        self.with_library(|library| library.state().map_err(convert::store))
+        self.with_library(&CancelToken::new(), |library| library.state().map_err(convert::store))
     }
 
     /// Hashes all packs of the library and compares them with their manifests. Gives the number of bytes hashed. Costs
@@ -31,7 +31,7 @@ impl Engine {
     /// # Errors
     /// As [`library_state`](Self::library_state): the first thing that is wrong, with its file.
     pub fn verify(&self) -> Result<u64> {
-        self.with_library(|library| library.verify().map_err(convert::store))
+        self.with_library(&CancelToken::new(), |library| library.verify().map_err(convert::store))
     }
 
     /// Applies a delta of the publisher: checks whom it is from and whether it belongs here, copies it into the library's
@@ -128,7 +128,7 @@ impl Engine {
             return self.change(cancel, |library| purge(library, progress));
         }
         let mut begun = false;
-        let report = self.with_library(|library| {
+        let report = self.with_library(&CancelToken::new(), |library| {
             if !library.state().map_err(convert::store)?.writable {
                 return Err(Error::ReadOnly);
             }
@@ -147,12 +147,7 @@ impl Engine {
 
     /// Makes a change and goes on with what came of it.
     fn change<T>(&self, cancel: &CancelToken, work: impl FnOnce(&Library) -> Result<T>) -> Result<T> {
-        self.with_library(|library| {
-            let _registered = self.changes.register(cancel);
-            // Asked after registering: either this sees the end, or the end sees this.
-            if self.is_closed() {
-                return Err(Error::Closed);
-            }
+        self.with_library(cancel, |library| {
             let before = library.snapshot();
             let done = work(library);
             // Even a change that failed at its very end may be current.
@@ -163,10 +158,14 @@ impl Engine {
         })
     }
 
-    fn with_library<T>(&self, work: impl FnOnce(&Library) -> Result<T>) -> Result<T> {
-        let library = self.changes.library.read().unwrap_or_else(PoisonError::into_inner);
-        match &*library {
-            Some(library) => work(library),
+    fn with_library<T>(&self, cancel: &CancelToken, work: impl FnOnce(&Library) -> Result<T>) -> Result<T> {
+        match self.changes.begin(cancel) {
+            Some((using, library)) => {
+                let done = work(&library);
+                drop(library);
+                drop(using);
+                done
+            }
             None if self.is_closed() => Err(Error::Closed),
             None => Err(Error::ReadOnly),
         }

@@ -50,6 +50,7 @@ class LibraryScenarios(private val fixtures: File) {
         Scenario("a_local_document_is_found_cited_and_removed", ::aLocalDocumentIsFoundCitedAndRemoved),
         Scenario("labels_hide_passages", ::labelsHidePassages),
         Scenario("a_wrong_key", ::aWrongKey),
+        Scenario("a_base_that_its_publisher_sealed", ::aBaseThatItsPublisherSealed),
         Scenario("a_sealed_folder_holds_no_plain_text", ::aSealedFolderHoldsNoPlainText),
         Scenario("compact_and_purge", ::compactAndPurge),
         Scenario("cancel_an_apply", ::cancelAnApply),
@@ -239,6 +240,22 @@ class LibraryScenarios(private val fixtures: File) {
         assertFailsWith<LoreKitException.InvalidKey> { open(library.copy(key = SealingKey(ByteArray(31)))) }
         open(sealed).use { assertEquals(2L, it.libraryState().version) }
         assertEquals("SealingKey(..)", other.toString())
+    }
+
+    private suspend fun aBaseThatItsPublisherSealed() = place {
+        suspend fun open(key: String?): Engine {
+            val contentKey = key?.let { SealingKey(file(it).readBytes()) }
+            return Engine.open(configuration(library.copy(contentKey = contentKey)).copy(pack = file("content-sealed.lorepack")))
+        }
+        assertFailsWith<LoreKitException.KeyNeeded> { open(null) }
+        assertFailsWith<LoreKitException.WrongKey> { open("other-seal.key") }
+        open("content.key").use { engine ->
+            assertTrue(engine.libraryState().baseSealed)
+            assertTrue(engine.find(FEE).hold("12 crowns"))
+            engine.update("update-2.lorepack")
+            assertTrue(engine.find(FEE).hold("15 crowns"))
+        }
+        assertFalse("crowns" in plain(file("content-sealed.lorepack")))
     }
 
     private suspend fun aSealedFolderHoldsNoPlainText() {
