@@ -558,6 +558,49 @@ fn a_wrong_key_is_noticed_when_only_the_key_of_the_installation_is_sealed() {
     assert_eq!(local_ids(&Library::open(sealed_options(&shelf, &folder, [7; 32])).unwrap()), [""; 0]);
 }
 
+#[test]
+fn a_library_whose_key_was_changed_goes_on_and_its_readers_as_well() {
+    let shelf = Shelf::new();
+    let folder = shelf.place("a");
+    let library = Library::open(sealed_options(&shelf, &folder, [7; 32])).unwrap();
+    apply(&library, &shelf.deltas[0]).unwrap();
+    add(&library, "n1").unwrap();
+    let reader = library.snapshot();
+    let before = content(&reader);
+    assert_eq!(library.rotate_key(SealKey::new([8; 32])).unwrap(), 2);
+    assert_eq!(content(&reader), before, "a snapshot from before reads on");
+    assert_eq!(content(&library.snapshot()), before);
+    apply(&library, &shelf.deltas[1]).unwrap();
+    add(&library, "n2").unwrap();
+    compact(&library);
+    library.rollback().unwrap();
+    library.verify().unwrap();
+    let after = content(&library.snapshot());
+    drop(library);
+    let error = Library::open(sealed_options(&shelf, &folder, [7; 32])).unwrap_err();
+    assert!(matches!(error, Error::WrongKey { .. }), "{error}");
+    let library = Library::open(sealed_options(&shelf, &folder, [8; 32])).unwrap();
+    assert_eq!(content(&library.snapshot()), after);
+    assert!(library.state().unwrap().sealed);
+}
+
+#[test]
+fn a_library_without_a_key_takes_one_for_what_it_writes_from_then_on() {
+    let shelf = Shelf::new();
+    let folder = shelf.place("a");
+    let library = shelf.open(&folder).unwrap();
+    add(&library, "n1").unwrap();
+    assert_eq!(library.rotate_key(SealKey::new([8; 32])).unwrap(), 0);
+    add(&library, "n2").unwrap();
+    assert!(!library.state().unwrap().sealed);
+    compact(&library);
+    assert!(library.state().unwrap().sealed);
+    drop(library);
+    let error = Library::open(sealed_options(&shelf, &folder, [7; 32])).unwrap_err();
+    assert!(matches!(error, Error::WrongKey { .. }), "{error}");
+    assert_eq!(local_ids(&Library::open(sealed_options(&shelf, &folder, [8; 32])).unwrap()), ["n1", "n2"]);
+}
+
 /// Eight readers, and a writer that applies, compacts and rolls back all the time.
 #[test]
 fn readers_find_whole_generations_while_the_library_changes() {

@@ -140,6 +140,99 @@ fn after_a_fault_at_each_operation_the_library_is_the_old_or_the_new_generation(
     assert!(points > 400, "{points}");
 }
 
+/// Which of two keys opens a folder: exactly one does, the other is refused as the wrong one, and all is there.
+fn look_with(options: &LibraryOptions, keys: [&SealKey; 2]) -> (usize, Found) {
+    let opened = keys.map(|key| {
+        let options = LibraryOptions { key: Some(key.clone()), ..options.clone() };
+        match Library::open(options) {
+            Err(Error::WrongKey { .. }) => None,
+            opened => Some(look(opened)),
+        }
+    });
+    match opened {
+        [Some(found), None] => (0, found),
+        [None, Some(found)] => (1, found),
+        both => panic!("not exactly one of the keys opens the library: {both:?}"),
+    }
+}
+
+/// Each sealed file of a folder opens with one key and not with the other.
+fn assert_sealed_with(folder: &Path, key: &SealKey, not: &SealKey) {
+    let mut n_sealed = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let open = |key| lorekit_seal::SealedFile::open(&path, key, &lorekit_seal::ChunkCache::new(0));
+        match open(key) {
+            Ok(_) => n_sealed += 1,
+            Err(lorekit_seal::Error::NotSealed) => continue,
+            Err(error) => panic!("{}: {error}", path.display()),
+        }
+        assert!(matches!(open(not), Err(lorekit_seal::Error::WrongKey)), "{}", path.display());
+    }
+    assert!(n_sealed >= 3, "{n_sealed}");
+}
+
+#[test]
+fn after_a_fault_at_each_operation_of_a_change_of_key_exactly_one_key_opens_the_library() {
+    let shelf = Shelf::new();
+    let [old, new] = [[7; 32], [8; 32]].map(SealKey::new);
+    let start = shelf.place("start");
+    let with = |place: &Path, key: &SealKey| LibraryOptions { key: Some(key.clone()), ..shelf.options(place) };
+    let library = Library::open(with(&start, &old)).unwrap();
+    apply(&library, &shelf.deltas[0]).unwrap();
+    add(&library, "n1").unwrap();
+    library.compact(&mut |_| {}, &CancelToken::new()).unwrap();
+    apply(&library, &shelf.deltas[1]).unwrap();
+    add(&library, "n2").unwrap();
+    let kept = library.state().unwrap().kept.len();
+    assert!(kept > 0, "states that only a rollback reads change their key as well");
+    drop(library);
+    let run = |fault: Option<(usize, Fault)>, place: &Path| {
+        copy(&start, place);
+        let files = FaultyFiles::new(place, fault);
+        let options = LibraryOptions { files: Arc::new(files.clone()), ..with(place, &old) };
+        (files, Library::open(options).and_then(|library| library.rotate_key(new.clone()).map(drop)))
+    };
+    let scratch = tempfile::tempdir().unwrap();
+    let place = |name: String| scratch.path().join(name);
+    let (_, whole) = look_with(&shelf.options(&copy(&start, &place("old".into()))), [&old, &new]);
+    let (files, done) = run(None, &place("new".into()));
+    done.unwrap();
+    assert_sealed_with(&place("new".into()), &new, &old);
+    assert_eq!(look_with(&shelf.options(&place("new".into())), [&old, &new]), (1, whole.clone()));
+    let (operations, mut ends, mut by_key) = (files.operations(), 0, [0, 0]);
+    for operation in 0..operations {
+        for fault in FAULTS {
+            let live = place(format!("{operation}-{fault:?}"));
+            let (files, done) = run(Some((operation, fault)), &live);
+            let mut check = |folder: &Path, what: &dyn std::fmt::Debug| {
+                ends += 1;
+                let (key, found) = look_with(&shelf.options(folder), [&old, &new]);
+                let at = format!("{fault:?} at operation {operation}, {what:?} left");
+                assert_eq!(found, whole, "{at}");
+                assert!(key == 1 || done.is_err(), "{at}: the key is the old one");
+                by_key[key] += 1;
+                // Whichever key opens it, doing it again ends it: nothing opens with the old key any more.
+                let library = Library::open(with(folder, [&old, &new][key])).unwrap();
+                library.rotate_key(new.clone()).unwrap();
+                library.rollback().unwrap();
+                drop(library);
+                assert_sealed_with(folder, &new, &old);
+            };
+            for (number, left) in left(operation).into_iter().enumerate() {
+                let folder = place(format!("{operation}-{fault:?}-{number}"));
+                files.after_power_loss(&folder, left);
+                check(&folder, &left);
+                std::fs::remove_dir_all(&folder).unwrap();
+            }
+            check(&live, &"everything");
+            std::fs::remove_dir_all(&live).unwrap();
+        }
+    }
+    eprintln!("change of key: {operations} operations, {ends} ways the disk could look, {by_key:?} by key");
+    assert!(by_key.iter().all(|&n| n > 20), "{by_key:?}");
+}
+
 /// The process that is killed: changes the library for as long as it lives.
 fn victim(folder: &Path, packs: &Path) {
     let key = lorekit_pack::signing::SigningKey::from_seed(&[5; 32]).verifying_key();

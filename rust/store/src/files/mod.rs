@@ -1,7 +1,7 @@
 //! The one door to the folder of a library: every file operation that a crash could cut in two goes through it.
 //!
-//! The trait is small on purpose. A file is written once, synced, and given its name by a rename; nothing is ever
-//! changed in place. [`RealFiles`] is the system's file system. Tests put another one in its place, which stops, tears,
+//! The trait is small on purpose. A file is written once, synced, and given its name by a rename; nothing is
+//! changed in place but the header of a sealed file, when its key is. [`RealFiles`] is the system's file system. Tests put another one in its place, which stops, tears,
 //! reorders, fills the disk or fails at each single operation, so an operation that does not go through here is one
 //! that no test has broken.
 
@@ -55,6 +55,13 @@ pub trait FileSystem: Debug + Send + Sync {
     /// # Errors
     /// The system's; see [`WritableFile::sync`].
     fn sync_file(&self, path: &Path) -> io::Result<()>;
+
+    /// Writes over a part of a file that is there, and makes it durable. Cut short, any part of these bytes may be
+    /// written, and no other.
+    ///
+    /// # Errors
+    /// The system's; see [`WritableFile::sync`].
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()>;
 
     /// Gives a file another name in its folder, replacing what has that name, in one step. Durable only after
     /// [`sync_folder`](Self::sync_folder).

@@ -1,7 +1,7 @@
 //! The system's own file system.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 use std::time::UNIX_EPOCH;
 
@@ -42,6 +42,13 @@ impl FileSystem for RealFiles {
     fn sync_file(&self, path: &Path) -> io::Result<()> {
         // Windows syncs only through a handle that may write.
         OpenOptions::new().read(true).write(true).open(path)?.sync_all()
+    }
+
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut file = OpenOptions::new().read(true).write(true).open(path)?;
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(bytes)?;
+        file.sync_all()
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {

@@ -58,7 +58,7 @@ impl Library {
         let delta = delta.as_ref();
         let _changing = self.change()?;
         let mut record = self.generation().record.clone();
-        let source = self.options.open_pack(delta)?;
+        let source = self.open_pack(delta)?;
         let verified = self.believe(&record, &source)?;
         let manifest = source.manifest();
         if (manifest.version, manifest.state) == (record.publisher.version, record.publisher.state) {
@@ -68,21 +68,16 @@ impl Library {
             .map_err(|refusal| Error::Refused { path: delta.into(), refusal })?;
 
         let file = NewFile::new(self, record.new_name('p'))?;
-        file.copy(
-            delta,
-            self.options.key.as_ref(),
-            &mut |done, total| progress(ApplyProgress { done, total }),
-            cancel,
-        )?;
+        file.copy(delta, self.key().as_ref(), &mut |done, total| progress(ApplyProgress { done, total }), cancel)?;
         let path = file.place()?;
-        let copy = self.options.open_pack(&path)?;
+        let copy = self.open_pack(&path)?;
         copy.verify()?;
         let refused = |refusal| Error::Refused { path: delta.into(), refusal };
         if copy.manifest_hash() != source.manifest_hash() || copy.signature_area() != source.signature_area() {
             return Err(refused(Refusal::ChangedOnTheWay));
         }
         let entry = self.stored(&file, &copy, verified.signer.map(|key| key.to_string()))?;
-        let segment = Arc::new(Segment::from_pack(Arc::new(copy), &self.options.segment_options())?);
+        let segment = Arc::new(Segment::from_pack(Arc::new(copy), &self.segment_options())?);
         cancel.check()?;
 
         let mut packs = record.publisher.packs.clone();

@@ -99,7 +99,8 @@ impl Library {
         let mut manifest = snapshot.manifest().clone();
         manifest.kind = PackKind::Base;
         manifest.version = record.publisher.version;
-        let output = Output { seal: self.options.key.as_ref(), sign: Some(&key) };
+        let seal = self.key();
+        let output = Output { seal: seal.as_ref(), sign: Some(&key) };
         let merge = Merge { snapshot: &snapshot, origin: Origin::Publisher, manifest, output, without: None };
         let found = merge.write(&file.scratch(), progress, cancel)?;
         let expected = expected_state(&snapshot, record)?;

@@ -41,7 +41,8 @@ impl Library {
             facts: &facts,
             index: IndexChoice::Auto,
         };
-        let output = Output { seal: self.options.key.as_ref(), sign: Some(&key) };
+        let seal = self.key();
+        let output = Output { seal: seal.as_ref(), sign: Some(&key) };
         write_pack_to(&file.scratch(), &input, output, progress, cancel)?;
         let entry = self.place(&file, &key)?;
         let mut files = self.without_document(&mut record, &documents[0].id, progress, cancel)?.1;
@@ -117,7 +118,8 @@ impl Library {
         manifest.kind = PackKind::Local;
         manifest.expires = None;
         let key = self.installation_key()?;
-        let output = Output { seal: self.options.key.as_ref(), sign: Some(&key) };
+        let seal = self.key();
+        let output = Output { seal: seal.as_ref(), sign: Some(&key) };
         let merge = Merge { snapshot: &snapshot, origin: Origin::Local, manifest, output, without };
         merge.write(&file.scratch(), progress, cancel)?;
         let entry = self.place(&file, &key)?;
@@ -128,7 +130,7 @@ impl Library {
     pub(super) fn place(&self, file: &NewFile<'_>, key: &lorekit_pack::signing::SigningKey) -> Result<StoredPack> {
         file.sync()?;
         let path = file.place()?;
-        self.stored(file, &self.options.open_pack(&path)?, Some(key.verifying_key().to_string()))
+        self.stored(file, &self.open_pack(&path)?, Some(key.verifying_key().to_string()))
     }
 
     fn local_facts(&self, record: &Record) -> PackFacts {

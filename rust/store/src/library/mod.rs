@@ -6,7 +6,7 @@
 //! folder, the order of operations and what each crash leaves are in `docs/library.md`.
 //!
 //! Modules in reading order: `record`, `open` (recovery), `switch` (from one generation to the next), `apply`,
-//! `documents`, `merge` and `compact`, `purge`, `state`, `refusal`.
+//! `documents`, `merge` and `compact`, `purge`, `rotate` (another key), `state`, `refusal`.
 
 mod apply;
 mod compact;
@@ -16,6 +16,7 @@ mod open;
 mod purge;
 mod record;
 mod refusal;
+mod rotate;
 mod state;
 mod switch;
 
@@ -97,6 +98,8 @@ impl LibraryOptions {
 pub struct Library {
     options: LibraryOptions,
     current: RwLock<Arc<Generation>>,
+    /// The app's key, which can be changed; the one in the options is not asked.
+    key: RwLock<Option<SealKey>>,
     /// Held during a change. Readers never wait for it.
     changing: Mutex<()>,
     _lock: Option<FileLock>,
@@ -115,6 +118,20 @@ impl Library {
     /// The generation that is current now, for reading and searching. It stays as it is whatever happens to the library.
     pub fn snapshot(&self) -> Snapshot {
         self.generation().snapshot.clone()
+    }
+
+    fn key(&self) -> Option<SealKey> {
+        self.key.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How packs are opened now.
+    fn segment_options(&self) -> OpenOptions {
+        OpenOptions { key: self.key(), ..self.options.segment_options() }
+    }
+
+    /// Opens a pack with the keys there are now. Nothing is hashed.
+    fn open_pack(&self, path: &Path) -> Result<Pack> {
+        Ok(Pack::open_with(path, &self.segment_options().pack_options())?)
     }
 
     fn generation(&self) -> Arc<Generation> {

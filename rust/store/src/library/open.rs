@@ -54,7 +54,8 @@ impl Library {
             return Err(Error::Purged { path: folder });
         }
         // Else the wrong key would be noticed only by the first change, if nothing that is searched is sealed yet.
-        if let (Some(_), Err(error @ Error::WrongKey { .. })) = (&options.key, read_installation_key(&options, &folder))
+        if let Some(key) = &options.key
+            && let Err(error @ Error::WrongKey { .. }) = read_installation_key(&*files, Some(key), &folder)
         {
             return Err(error);
         }
@@ -65,8 +66,8 @@ impl Library {
     }
 
     fn of(options: LibraryOptions, generation: Generation, lock: Option<crate::files::FileLock>) -> Self {
-        let current = RwLock::new(Arc::new(generation));
-        Self { options, current, changing: Mutex::new(()), _lock: lock }
+        let (current, key) = (RwLock::new(Arc::new(generation)), RwLock::new(options.key.clone()));
+        Self { options, current, key, changing: Mutex::new(()), _lock: lock }
     }
 }
 

@@ -20,6 +20,7 @@ use crate::snapshot::Snapshot;
 const INSTALLATION_KEY: &str = "installation.key";
 /// 32 bytes, and the container around them.
 const MAX_KEY_BYTES: u64 = HEADER_BYTES as u64 + 256;
+const SCRATCH_KEY: &str = "installation.key.tmp";
 const SCRATCH_RECORD: &str = "CURRENT.tmp";
 const COPY_BYTES: usize = 1 << 20;
 
@@ -169,7 +170,7 @@ impl Library {
         self.set(Generation { record, snapshot, stored: true });
     }
 
-    fn set(&self, generation: Generation) {
+    pub(super) fn set(&self, generation: Generation) {
         *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(generation);
     }
 
@@ -197,7 +198,7 @@ impl Library {
         {
             return Ok(Arc::clone(open));
         }
-        let opened = self.options.open_pack(&path)?;
+        let opened = self.open_pack(&path)?;
         // A kept pack was last verified when it was current, and nobody looked at it since. The base is hashed when the
         // library opens.
         if pack.name.is_some() {
@@ -211,7 +212,7 @@ impl Library {
                 found: opened.manifest_hash().to_string(),
             });
         }
-        Ok(Arc::new(Segment::from_pack(Arc::new(opened), &self.options.segment_options())?))
+        Ok(Arc::new(Segment::from_pack(Arc::new(opened), &self.segment_options())?))
     }
 
     /// The snapshot that a record describes.
@@ -237,27 +238,19 @@ impl Library {
     /// The key of this installation, which signs what the device writes itself; made when it is first needed.
     pub(super) fn installation_key(&self) -> Result<SigningKey> {
         let (files, folder) = (&*self.options.files, self.folder()?);
-        if let Some(key) = read_installation_key(&self.options, folder)? {
+        let own_key = self.key();
+        if let Some(key) = read_installation_key(files, own_key.as_ref(), folder)? {
             return Ok(key);
         }
         let key = SigningKey::generate()?;
-        let seed = key.to_seed();
-        let path = folder.join(INSTALLATION_KEY);
-        match &self.options.key {
-            None => replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &*seed)?,
-            Some(seal) => {
-                let mut sealed = Vec::new();
-                let done = seal_to(&seed[..], seed.len() as u64, &mut sealed, seal, &CancelToken::new());
-                done.map_err(lorekit_pack::Error::sealed(&path))?;
-                replace(files, folder, "installation.key.tmp", INSTALLATION_KEY, &sealed)?;
-            }
-        }
+        write_installation_key(files, folder, own_key.as_ref(), &key)?;
         Ok(key)
     }
 
     /// Whom to believe about packs that the device wrote itself.
     pub(super) fn own_trust(options: &LibraryOptions, folder: &Path) -> Result<Trust> {
-        Ok(Trust::pinned(read_installation_key(options, folder)?.iter().map(SigningKey::verifying_key).collect()))
+        let key = read_installation_key(&*options.files, options.key.as_ref(), folder)?;
+        Ok(Trust::pinned(key.iter().map(SigningKey::verifying_key).collect()))
     }
 
     /// Takes the key of this installation away, for a purge.
@@ -274,12 +267,16 @@ impl Library {
 ///
 /// # Errors
 /// [`Error::WrongKey`]; [`lorekit_pack::Error::KeyNeeded`] if it is sealed and no key is given; damage.
-pub(super) fn read_installation_key(options: &LibraryOptions, folder: &Path) -> Result<Option<SigningKey>> {
+pub(super) fn read_installation_key(
+    files: &dyn FileSystem,
+    key: Option<&SealKey>,
+    folder: &Path,
+) -> Result<Option<SigningKey>> {
     let path = folder.join(INSTALLATION_KEY);
-    match options.files.read(&path, MAX_KEY_BYTES) {
+    match files.read(&path, MAX_KEY_BYTES) {
         // A key from before the library was sealed is 32 bytes long; a sealed one is longer.
         Ok(bytes) if bytes.len() > 32 => {
-            let Some(key) = &options.key else { return Err(lorekit_pack::Error::KeyNeeded { path }.into()) };
+            let Some(key) = key else { return Err(lorekit_pack::Error::KeyNeeded { path }.into()) };
             let mut seed = [0; 32];
             let opened = SealedFile::open_source(Arc::new(bytes), key, &ChunkCache::new(0));
             let read = opened.and_then(|sealed| sealed.read_at(0, &mut seed));
@@ -300,6 +297,24 @@ pub(super) fn read_installation_key(options: &LibraryOptions, folder: &Path) -> 
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(failed(&path, "read a key")(error)),
     }
+}
+
+/// Writes the key of the installation, sealed if there is a key for that.
+pub(super) fn write_installation_key(
+    files: &dyn FileSystem,
+    folder: &Path,
+    seal: Option<&SealKey>,
+    key: &SigningKey,
+) -> Result<()> {
+    let (seed, mut bytes) = (key.to_seed(), Vec::new());
+    match seal {
+        None => return Ok(replace(files, folder, SCRATCH_KEY, INSTALLATION_KEY, &*seed)?),
+        Some(seal) => {
+            let sealed = seal_to(&seed[..], seed.len() as u64, &mut bytes, seal, &CancelToken::new());
+            sealed.map_err(lorekit_pack::Error::sealed(&folder.join(INSTALLATION_KEY)))?;
+        }
+    }
+    Ok(replace(files, folder, SCRATCH_KEY, INSTALLATION_KEY, &bytes)?)
 }
 
 /// How far the replacement of a small file came.

@@ -41,6 +41,8 @@ pub enum Left {
 struct Content {
     synced: Vec<u8>,
     since: Vec<Vec<u8>>,
+    /// Writes over what is there that nobody synced.
+    over: Vec<(usize, Vec<u8>)>,
 }
 
 #[derive(Clone, Debug)]
@@ -132,7 +134,7 @@ impl FaultyFiles {
         };
         for entry in std::fs::read_dir(folder).into_iter().flatten() {
             let path = entry.unwrap().path();
-            let content = Content { synced: std::fs::read(&path).unwrap(), since: Vec::new() };
+            let content = Content { synced: std::fs::read(&path).unwrap(), ..Content::default() };
             model.file(&name_of(&path), content);
         }
         model.synced = model.now.clone();
@@ -179,6 +181,13 @@ impl FaultyFiles {
         for (name, file) in names {
             let content = &model.contents[&file];
             let mut bytes = content.synced.clone();
+            for (at, write) in &content.over {
+                if happens(&mut noise) {
+                    let whole = matches!(left, Left::All) || noise.below(2) == 0;
+                    let length = if whole { write.len() } else { noise.below(write.len() + 1) };
+                    bytes[*at..at + length].copy_from_slice(&write[..length]);
+                }
+            }
             for write in &content.since {
                 if happens(&mut noise) {
                     let whole = matches!(left, Left::All) || noise.below(2) == 0;
@@ -252,16 +261,33 @@ impl FileSystem for FaultyFiles {
             Ok(torn) => torn,
             Err(error) => {
                 let since = vec![bytes[..half].to_vec(), bytes[half..].to_vec()];
-                model.file(&name, Content { synced: Vec::new(), since });
+                model.file(&name, Content { since, ..Content::default() });
                 return Err(error);
             }
         };
         let content = match torn {
-            true => Content { synced: bytes[..half].to_vec(), since: vec![bytes[half..].to_vec()] },
-            false => Content { synced: bytes, since: Vec::new() },
+            true => Content { synced: bytes[..half].to_vec(), since: vec![bytes[half..].to_vec()], over: Vec::new() },
+            false => Content { synced: bytes, ..Content::default() },
         };
         model.file(&name, content);
         if torn { Err(device()) } else { Ok(()) }
+    }
+
+    fn overwrite(&self, path: &Path, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let mut model = self.model();
+        let torn = model.step(Needs::Space)?;
+        let length = if torn { bytes.len() / 2 } else { bytes.len() };
+        RealFiles.overwrite(path, offset, &bytes[..length])?;
+        let file = model.now[&name_of(path)];
+        let content = model.contents.get_mut(&file).unwrap();
+        assert!(content.since.is_empty(), "only a durable file is written over");
+        let at = offset as usize;
+        if torn {
+            content.over.push((at, bytes[..length].to_vec()));
+            return Err(device());
+        }
+        content.synced[at..at + length].copy_from_slice(bytes);
+        Ok(())
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
