@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lorekit_answer::Engine;
+use lorekit_answer::{Engine, seal_key};
 
 use crate::error::Result;
 use crate::{
@@ -123,6 +123,15 @@ impl FfiEngine {
         FfiChange::start(&self.inner, |engine, progress, cancel| {
             Ok(FfiChangeEvent::Compacted { report: engine.compact(progress, cancel)?.into() })
         })
+    }
+
+    /// Seals the library and the cache folder with another key of 32 bytes; gives the number of packs that changed
+    /// theirs. Blocks for a moment.
+    ///
+    /// # Errors
+    /// `InvalidKey`, `ReadOnly`, `Closed`, or a storage error.
+    pub fn rotate_key(&self, key: Vec<u8>) -> Result<u64> {
+        Ok(self.inner.rotate_key(seal_key(&key)?)?)
     }
 
     /// Starts to destroy content and returns at once. `Everything` ends all requests and closes the engine.

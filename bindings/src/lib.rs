@@ -7,7 +7,7 @@
 //!
 //! Rules that the skins rely on:
 //! - Every function that does work returns `Result`, so that a caught panic becomes an exception and never ends the app.
-//! - `open`, `search`, `library_state`, `verify`, `rollback`, `remove` and `shut_down` block and belong on a background
+//! - `open`, `search`, `library_state`, `verify`, `rollback`, `remove`, `rotate_key` and `shut_down` block and belong on a background
 //!   thread; only `next_batch`, `final_answer` and `next_event` are asynchronous, and they need no runtime.
 //! - Cancelling the foreign task does not reach Rust by itself: the skin calls `cancel`.
 //! - No method is called `close` or `destroy` and no field `message`: the generated Kotlin has those already.

@@ -293,6 +293,24 @@ fn a_wrong_key() {
 }
 
 #[test]
+fn another_key_for_the_library() {
+    let place = Place::new();
+    let sealed = |name: &str| FfiLibraryOptions { key: Some(fs::read(file(name)).unwrap()), ..place.library() };
+    let engine = place.open_with(sealed("seal.key")).unwrap();
+    apply(&engine, "update-2.lorepack").unwrap();
+    add(&engine, note("note")).unwrap();
+    assert_eq!(code(engine.rotate_key(vec![1; 33])), "invalid_key");
+    assert_eq!(engine.rotate_key(fs::read(file("other-seal.key")).unwrap()).unwrap(), 2);
+    assert!(holds(&found_for(&engine, NOTE, &[]), "gymnasium"), "whoever asks goes on");
+    apply(&engine, "update-3.lorepack").unwrap();
+    engine.shut_down().unwrap();
+    assert_eq!(code(place.open_with(sealed("seal.key"))), "wrong_key");
+    let engine = place.open_with(sealed("other-seal.key")).unwrap();
+    assert_eq!(engine.library_state().unwrap().version, 3);
+    assert!(engine.library_state().unwrap().sealed && holds(&found_for(&engine, NOTE, &[]), "gymnasium"));
+}
+
+#[test]
 fn a_base_that_its_publisher_sealed() {
     let place = Place::new();
     let open = |content_key: Option<&str>| {

@@ -1251,6 +1251,15 @@ public protocol FfiEngineProtocol: AnyObject, Sendable {
     func rollback() throws  -> FfiApplyReport
 
     /**
+     * Seals the library and the cache folder with another key of 32 bytes; gives the number of packs that changed
+     * theirs. Blocks for a moment.
+     *
+     * # Errors
+     * `InvalidKey`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    func rotateKey(key: Data) throws  -> UInt64
+
+    /**
      * The best passages for a question, best first. Blocks, and waits behind a running answer.
      *
      * # Errors
@@ -1559,6 +1568,23 @@ open func rollback()throws  -> FfiApplyReport  {
         uniffiCallStatus in
     uniffi_lorekit_ffi_fn_method_ffiengine_rollback(
             self.uniffiCloneHandle(),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Seals the library and the cache folder with another key of 32 bytes; gives the number of packs that changed
+     * theirs. Blocks for a moment.
+     *
+     * # Errors
+     * `InvalidKey`, `ReadOnly`, `Closed`, or a storage error.
+     */
+open func rotateKey(key: Data)throws  -> UInt64  {
+    return try  FfiConverterUInt64.lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiengine_rotate_key(
+            self.uniffiCloneHandle(),
+        FfiConverterData.lower(key),uniffiCallStatus
     )
 })
 }
@@ -6676,6 +6702,9 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_rollback() != 5062) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiengine_rotate_key() != 39199) {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_method_ffiengine_search() != 24671) {

@@ -385,6 +385,11 @@ int8_t uniffi_lorekit_ffi_fn_method_ffiengine_remove(uint64_t ptr, RustBuffer do
 RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_rollback(uint64_t ptr, RustCallStatus *_Nonnull out_status
 );
 #endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ROTATE_KEY
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_ROTATE_KEY
+uint64_t uniffi_lorekit_ffi_fn_method_ffiengine_rotate_key(uint64_t ptr, RustBuffer key, RustCallStatus *_Nonnull out_status
+);
+#endif
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SEARCH
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_FN_METHOD_FFIENGINE_SEARCH
 RustBuffer uniffi_lorekit_ffi_fn_method_ffiengine_search(uint64_t ptr, RustBuffer question, RustBuffer options, uint64_t cancellation, RustCallStatus *_Nonnull out_status
@@ -820,6 +825,12 @@ uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_remove(void
 #ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ROLLBACK
 #define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ROLLBACK
 uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_rollback(void
+
+);
+#endif
+#ifndef UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ROTATE_KEY
+#define UNIFFI_FFIDEF_UNIFFI_LOREKIT_FFI_CHECKSUM_METHOD_FFIENGINE_ROTATE_KEY
+uint16_t uniffi_lorekit_ffi_checksum_method_ffiengine_rotate_key(void
 
 );
 #endif

@@ -69,6 +69,8 @@ pub struct AddReport {
 pub(crate) struct Changes {
     pub embedder: Arc<Embedder>,
     cache_folder: Option<PathBuf>,
+    /// Whether the library's key seals the cache folder, and not a cipher of the app.
+    pub seals_cache: bool,
     held: Mutex<Held>,
     /// Told when a use of the library ends.
     ended: Condvar,
@@ -89,9 +91,10 @@ pub(crate) struct Use<'a> {
 }
 
 impl Changes {
-    pub fn new(library: Option<Library>, embedder: Arc<Embedder>, cache_folder: Option<PathBuf>) -> Self {
+    pub fn new(library: Option<Library>, embedder: Arc<Embedder>, options: &EngineOptions) -> Self {
         let held = Mutex::new(Held { library: library.map(Arc::new), next: 0, uses: Vec::new() });
-        Self { embedder, cache_folder, held, ended: Condvar::new() }
+        let (cache_folder, seals_cache) = (options.cache_folder.clone(), options.cache_cipher.is_none());
+        Self { embedder, cache_folder, seals_cache, held, ended: Condvar::new() }
     }
 
     fn held(&self) -> MutexGuard<'_, Held> {

@@ -12,7 +12,8 @@ use crate::changes::Changes;
 use crate::stream::{EventSender, channel};
 use crate::worker::{Opened, Worker};
 use crate::{
-    AnswerOptions, AnswerStream, EngineOptions, Error, PassageId, Result, RetrievedPassage, SearchOptions, ThermalState,
+    AnswerOptions, AnswerStream, EngineOptions, Error, PassageId, Result, RetrievedPassage, SearchOptions,
+    SnapshotCipher, ThermalState,
 };
 
 /// A knowledge pack with its models, ready to search and to answer.
@@ -116,6 +117,7 @@ pub(crate) enum Care {
     Thermal(ThermalState),
     Invalidate(Vec<PassageId>),
     Clear,
+    Seal(Arc<dyn SnapshotCipher>),
 }
 
 impl Engine {
@@ -274,7 +276,7 @@ impl Engine {
         }
     }
 
-    fn care(&self, care: Care) {
+    pub(crate) fn care(&self, care: Care) {
         // A closed engine has nothing left to care for.
         let _ = self.submit(CancelToken::new(), Job::Care(care));
     }
@@ -336,6 +338,7 @@ fn run(
                         Care::Thermal(state) => worker.set_thermal_state(state),
                         Care::Invalidate(passages) => worker.forget(Some(&passages)),
                         Care::Clear => worker.forget(None),
+                        Care::Seal(cipher) => worker.seal_with(cipher),
                     }
                     Ok(())
                 });

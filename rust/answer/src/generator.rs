@@ -19,7 +19,7 @@ use crate::stream::EventSender;
 use crate::token_index::TokenIndex;
 use crate::{
     Answer, AnswerEvent, AnswerFormat, AnswerOptions, Citation, DeclineReason, Drafting, EngineOptions, Error, Outcome,
-    Result, RetrievedPassage, ThermalState, Usage, citation, convert,
+    Result, RetrievedPassage, SnapshotCipher, ThermalState, Usage, citation, convert,
 };
 
 /// Window of prompt and answer unless the app asks for another: three passages, a conversation and an answer fit well.
@@ -390,6 +390,13 @@ impl Generator {
             folder.remove(&gone);
         }
         self.state = now.fingerprint();
+    }
+
+    /// Forgets what is on disk, and seals with `cipher` from now on.
+    pub(crate) fn seal_with(&mut self, cipher: Arc<dyn SnapshotCipher>) {
+        if let Some(folder) = &mut self.folder {
+            folder.seal_with(cipher);
+        }
     }
 
     /// Forgets everything, in memory and on disk.

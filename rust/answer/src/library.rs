@@ -1,7 +1,7 @@
 //! An engine's library: what it is, and its changes, while questions are asked.
 
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use lorekit_cancel::CancelToken;
 use lorekit_store::{
@@ -10,8 +10,8 @@ use lorekit_store::{
 
 use crate::changes::{AddReport, ChangeProgress, ChangeStage};
 use crate::document::cut_own;
-use crate::engine::Job;
-use crate::{Engine, Error, OwnDocument, Result, convert};
+use crate::engine::{Care, Job};
+use crate::{Engine, Error, OwnDocument, Result, SealKey, convert};
 
 /// Passages embedded at once. A question that comes meanwhile waits for so many and no more.
 const EMBED_SLICE: usize = 4;
@@ -143,6 +143,25 @@ impl Engine {
         let report = report?;
         self.changes.remove_cache()?;
         Ok(report)
+    }
+
+    /// Seals the library and, unless the app gave a cipher of its own, the cache folder with another key from now on;
+    /// what the folder of caches held under the key before goes. Texts and vectors are not written again. Gives the number
+    /// of packs that changed their key.
+    ///
+    /// The app keeps both keys until this has returned. If it is cut short, exactly one of them opens the library, and
+    /// calling it again completes it. The old key still opens older copies of the files: destroy it.
+    ///
+    /// # Errors
+    /// [`Error::ReadOnly`]; [`Error::Closed`]; [`Error::Storage`]. The library goes on with the key that opens it.
+    pub fn rotate_key(&self, new: SealKey) -> Result<u64> {
+        self.with_library(&CancelToken::new(), |library| {
+            let n_packs = library.rotate_key(new.clone()).map_err(convert::store)?;
+            if self.changes.seals_cache {
+                self.care(Care::Seal(Arc::new(new)));
+            }
+            Ok(n_packs as u64)
+        })
     }
 
     /// Makes a change and goes on with what came of it.

@@ -86,6 +86,12 @@ impl SnapshotFolder {
         Ok(this)
     }
 
+    /// Removes what is there, and seals with `cipher` from now on.
+    pub(crate) fn seal_with(&mut self, cipher: Arc<dyn SnapshotCipher>) {
+        self.clear();
+        self.cipher = Some(cipher);
+    }
+
     /// The file's name for a snapshot of this key, seen in this scope; a snapshot without passages has no scope.
     pub(crate) fn key(prefix_key: [u8; 32], scope: &[u8], n_passages: usize) -> Key {
         let scope = if n_passages == 0 { [0; 32] } else { hash(scope) };

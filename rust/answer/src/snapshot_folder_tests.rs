@@ -174,3 +174,17 @@ fn under_the_apps_key_no_file_of_the_folder_holds_clear_bytes_and_no_other_key_o
     assert_eq!(with_key(3).load(&[1; 32], b"s"), Some((kept, vec![id(9)])));
     assert_eq!(with_key(4).load(&[1; 32], b"s"), None);
 }
+
+#[test]
+fn with_another_key_what_was_there_goes_and_what_comes_is_under_the_new_one() {
+    let at = tempfile::tempdir().unwrap();
+    let key = |byte| -> Arc<dyn SnapshotCipher> { Arc::new(lorekit_seal::SealKey::new([byte; 32])) };
+    let with_key = |byte| SnapshotFolder::open(at.path(), 1 << 20, Some(key(byte)), STATE, &|_| true).unwrap();
+    let mut folder = with_key(3);
+    folder.save([1; 32], b"s", STATE, &[id(9)], &snapshot(1)).unwrap();
+    folder.seal_with(key(4));
+    assert_eq!(files(at.path()), Vec::<PathBuf>::new());
+    folder.save([2; 32], b"s", STATE, &[id(9)], &snapshot(1)).unwrap();
+    assert!(with_key(4).load(&[2; 32], b"s").is_some());
+    assert!(with_key(3).load(&[2; 32], b"s").is_none());
+}

@@ -52,7 +52,7 @@ impl Worker {
             None => None,
         };
         let embedder = Arc::new(embedder);
-        let changes = Changes::new(store, Arc::clone(&embedder), options.cache_folder.clone());
+        let changes = Changes::new(store, Arc::clone(&embedder), options);
         let pack = PackInfo::of(&library);
         let this = Self { library, embedder, generator, thermal: ThermalState::default() };
         let model = this.model_info();
@@ -138,6 +138,13 @@ impl Worker {
                 generator.flush();
             }
             generator.drop_memory();
+        }
+    }
+
+    /// Another key for the cache folder; what is there was sealed with the one before, and goes.
+    pub(crate) fn seal_with(&mut self, cipher: Arc<dyn SnapshotCipher>) {
+        if let Some(generator) = &mut self.generator {
+            generator.seal_with(cipher);
         }
     }
 

@@ -6,11 +6,13 @@ use std::time::Instant;
 use clap::{Args, Subcommand};
 use lorekit_answer::{ChangeStage, Engine, EngineOptions, OwnDocument};
 use lorekit_cancel::CancelToken;
+use lorekit_pack::SealKey;
 use lorekit_store::{AppliedPack, ApplyReport, Library, LibraryState, Purge};
 use serde_json::{Value, json};
 
 use crate::build::with_bars;
 use crate::error::{CliError, Result};
+use crate::key_file;
 use crate::place::Place;
 use crate::search::embedder;
 use crate::ui::{Progress, Style};
@@ -57,6 +59,14 @@ pub enum LibraryCommand {
     },
     /// Merge the base and its deltas into one new base in the folder.
     Compact {
+        #[command(flatten)]
+        place: Kept,
+    },
+    /// Seal the library with another key, instead of the one that --key names.
+    Rekey {
+        /// A file with the new key: 32 bytes, or 64 hexadecimal digits. Keep both until this has ended.
+        #[arg(long, value_name = "FILE")]
+        new_key: PathBuf,
         #[command(flatten)]
         place: Kept,
     },
@@ -156,6 +166,18 @@ pub(crate) fn run(command: &LibraryCommand, cancel: &CancelToken) -> Result<()> 
                 "dropped_states": report.dropped_states,
             });
             place.say(started, object, &words);
+            Ok(())
+        }
+        LibraryCommand::Rekey { new_key, place } => {
+            let new = SealKey::new(key_file::read(new_key)?);
+            let library = place.open()?;
+            let started = Instant::now();
+            let n_packs = library.rotate_key(new)?;
+            place.say(
+                started,
+                json!({ "packs": n_packs }),
+                &format!("{n_packs} packs have the new key; destroy the old one"),
+            );
             Ok(())
         }
         LibraryCommand::Purge { revoked, place } => purge(*revoked, place, cancel),

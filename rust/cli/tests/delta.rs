@@ -91,6 +91,12 @@ fn a_delta_embeds_only_what_changed_and_leads_to_the_state_of_a_fresh_build() {
         assert!(!entry.path().is_file() || !holds(&std::fs::read(entry.path()).unwrap()), "{entry:?}");
     }
     lore_fails(&[&["library", "state"][..], &place].concat());
+    let other = path("other-key");
+    std::fs::write(&other, "ab".repeat(32)).unwrap();
+    let rekey = [&["library", "rekey", "--key", text(&key), "--new-key", text(&other)][..], &place].concat();
+    assert_eq!(json(&lore_ok(&rekey))["packs"], 1);
+    lore_fails(&[&["library", "state", "--key", text(&key)][..], &place].concat());
+    lore_ok(&[&["library", "state", "--key", text(&other)][..], &place].concat());
     std::fs::write(&key, "0e".repeat(32)).unwrap();
     lore_fails(&[&["library", "state", "--key", text(&key)][..], &place].concat());
     std::fs::write(&key, "no key").unwrap();

@@ -114,6 +114,14 @@ public class Engine private constructor(private val handle: EngineHandle) : Auto
      */
     public suspend fun rollback(): ApplyReport = handle.blocking { rollback() }.toPublic()
 
+    /**
+     * Seals the library and the cache folder with another key; gives the number of packs that changed theirs.
+     *
+     * Keep both keys until this has returned: if it is cut short, exactly one of them opens the library, and calling it
+     * again completes it. Destroy the old key then.
+     */
+    public suspend fun rotateKey(key: SealingKey): Long = handle.blocking { rotateKey(key.bytes) }.toLong()
+
     /** Merges the library's files into as few as there can be, as a cold flow like that of [apply]. */
     public fun compact(): Flow<ChangeEvent<CompactReport>> =
         change({ compact() }) { (it as? FfiChangeEvent.Compacted)?.report?.toPublic() }

@@ -50,6 +50,7 @@ class LibraryScenarios(private val fixtures: File) {
         Scenario("a_local_document_is_found_cited_and_removed", ::aLocalDocumentIsFoundCitedAndRemoved),
         Scenario("labels_hide_passages", ::labelsHidePassages),
         Scenario("a_wrong_key", ::aWrongKey),
+        Scenario("another_key_for_the_library", ::anotherKeyForTheLibrary),
         Scenario("a_base_that_its_publisher_sealed", ::aBaseThatItsPublisherSealed),
         Scenario("a_sealed_folder_holds_no_plain_text", ::aSealedFolderHoldsNoPlainText),
         Scenario("compact_and_purge", ::compactAndPurge),
@@ -240,6 +241,23 @@ class LibraryScenarios(private val fixtures: File) {
         assertFailsWith<LoreKitException.InvalidKey> { open(library.copy(key = SealingKey(ByteArray(31)))) }
         open(sealed).use { assertEquals(2L, it.libraryState().version) }
         assertEquals("SealingKey(..)", other.toString())
+    }
+
+    private suspend fun anotherKeyForTheLibrary() = place {
+        val (old, new) = listOf("seal.key", "other-seal.key").map { SealingKey(file(it).readBytes()) }
+        open(library.copy(key = old)).use { engine ->
+            engine.update("update-2.lorepack")
+            engine.add(NOTE).finalReport()
+            assertFailsWith<LoreKitException.InvalidKey> { engine.rotateKey(SealingKey(ByteArray(33))) }
+            assertEquals(2L, engine.rotateKey(new))
+            assertTrue(engine.find(LOCKER).hold("gymnasium"), "whoever asks goes on")
+            engine.update("update-3.lorepack")
+        }
+        assertFailsWith<LoreKitException.WrongKey> { open(library.copy(key = old)) }
+        open(library.copy(key = new)).use { engine ->
+            assertTrue(engine.libraryState().sealed && engine.libraryState().version == 3L)
+            assertTrue(engine.find(LOCKER).hold("gymnasium"))
+        }
     }
 
     private suspend fun aBaseThatItsPublisherSealed() = place {

@@ -740,6 +740,8 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_rollback(
     ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiengine_rotate_key(
+    ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_search(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffiengine_set_thermal_state(
@@ -831,6 +833,8 @@ internal object UniffiLib {
     ): Byte
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_rollback(`ptr`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
+    external fun uniffi_lorekit_ffi_fn_method_ffiengine_rotate_key(`ptr`: Long,`key`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_search(`ptr`: Long,`question`: RustBuffer.ByValue,`options`: RustBuffer.ByValue,`cancellation`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): RustBuffer.ByValue
     external fun uniffi_lorekit_ffi_fn_method_ffiengine_set_thermal_state(`ptr`: Long,`state`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
@@ -1030,6 +1034,9 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_rollback() and 0xFFFF) != 5062) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_rotate_key() and 0xFFFF) != 39199) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffiengine_search() and 0xFFFF) != 24671) {
@@ -2647,6 +2654,15 @@ internal interface FfiEngineInterface {
     fun `rollback`(): FfiApplyReport
 
     /**
+     * Seals the library and the cache folder with another key of 32 bytes; gives the number of packs that changed
+     * theirs. Blocks for a moment.
+     *
+     * # Errors
+     * `InvalidKey`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    fun `rotateKey`(`key`: kotlin.ByteArray): kotlin.ULong
+
+    /**
      * The best passages for a question, best first. Blocks, and waits behind a running answer.
      *
      * # Errors
@@ -3056,6 +3072,28 @@ internal open class FfiEngine: Disposable, AutoCloseable, FfiEngineInterface
     UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_rollback(
         it,
         _status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Seals the library and the cache folder with another key of 32 bytes; gives the number of packs that changed
+     * theirs. Blocks for a moment.
+     *
+     * # Errors
+     * `InvalidKey`, `ReadOnly`, `Closed`, or a storage error.
+     */
+    @Throws(FfiException::class)override fun `rotateKey`(`key`: kotlin.ByteArray): kotlin.ULong {
+            return FfiConverterULong.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiengine_rotate_key(
+        it,
+
+        FfiConverterByteArray.lower(`key`),_status)
 }
     }
     )
