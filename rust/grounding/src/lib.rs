@@ -1,4 +1,5 @@
-//! What makes an answer worth its proof: quotes that cannot be invented, formats declared once.
+//! What makes an answer worth its proof: quotes that cannot be invented, formats declared once,
+//! claims held against their sources.
 //!
 //! Pure logic over texts, bytes and numbers: no model, no store, no file, no clock. Whoever decodes asks a [`CopyIndex`]
 //! which tokens may come next inside a quote or a label:
@@ -22,16 +23,28 @@
 //! ```
 //!
 //! A [`Contract`] declares the format of an answer, and says of an answer what it breaks.
+//! [`Evidence`] says which numbers, dates, articles and names of an explanation stand in no source:
+//!
+//! ```
+//! use lorekit_grounding::Evidence;
+//!
+//! let evidence = Evidence::new(["《银行规则》第五条", "银行应当在十五日内答复，收费不超过百分之五。"]);
+//! assert!(evidence.unsupported("According to Article 5, within 15 days, at most 5 %.").is_empty());
+//! let text = "银行应当在30日内答复。";
+//! assert_eq!(&text[evidence.unsupported(text)[0].range.clone()], "30日");
+//! ```
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod claims;
 mod contract;
 mod error;
 mod quote;
 mod sentence;
 mod text;
 
+pub use claims::{ClaimKind, Evidence, Unsupported};
 pub use contract::{
     Checked, Contract, Field, FieldKind, FieldValue, ForbiddenWord, Language, Piece, Property, Schema, Source, Values,
     Violation,
