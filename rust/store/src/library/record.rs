@@ -19,6 +19,9 @@ pub(crate) const CURRENT: &str = "CURRENT";
 /// No record is longer: some hundred thousand revocations fit.
 pub(crate) const MAX_RECORD_BYTES: u64 = 64 << 20;
 
+/// What counts changes and files stays below this, so that counting on cannot overflow.
+const MAX_COUNT: u64 = 1 << 62;
+
 const MAGIC: &str = "lorekit-library";
 const VERSION: u32 = 1;
 
@@ -120,6 +123,9 @@ impl Record {
         if record.publisher.packs.is_empty() || record.files().any(|name| !is_pack_name(name)) {
             return Err(damaged("a chain in it names no pack"));
         }
+        if record.generation >= MAX_COUNT || record.next_file >= MAX_COUNT {
+            return Err(damaged("its counters are out of range"));
+        }
         Ok(record)
     }
 
@@ -196,6 +202,19 @@ mod tests {
                 assert!(same || Record::decode(path, &changed).is_err(), "byte {at}, bit {bit}");
             }
             assert!(Record::decode(path, &bytes[..at]).is_err(), "cut at {at}");
+        }
+    }
+
+    #[test]
+    fn a_record_that_cannot_count_on_is_refused() {
+        let path = Path::new("CURRENT");
+        let last = Record { generation: MAX_COUNT - 1, next_file: MAX_COUNT - 1, ..sample() };
+        assert!(Record::decode(path, &last.encode()).is_ok());
+        let generation = Record { generation: MAX_COUNT, ..sample() };
+        let file = Record { next_file: u64::MAX, ..sample() };
+        for record in [generation, file] {
+            let found = Record::decode(path, &record.encode());
+            assert!(matches!(found, Err(Error::DamagedRecord { .. })), "{found:?}");
         }
     }
 
