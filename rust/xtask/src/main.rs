@@ -7,10 +7,12 @@ mod accept;
 mod bindings;
 mod elf;
 mod errors;
+mod fuzz;
 mod jvm;
 mod kotlin;
 mod main_job;
 mod process;
+mod scale;
 mod size;
 mod swift;
 mod targets;
@@ -32,6 +34,8 @@ cargo xtask fixtures DIR                     write the files that the scenarios 
 cargo xtask check-errors                     the error cases of Rust, Kotlin and Swift are the same
 cargo xtask aar [--check-only]               the Android library; --check-only needs no NDK and is not for release
 cargo xtask size [--write]                   what the shipped library weighs; --write renews docs/size.md
+cargo xtask fuzz [--minutes N] [--keep] [PART…]   coverage-guided fuzzing; --keep renews the corpus that is kept
+cargo xtask bench-scale [--rows N,…] [--dims N,…] [--json]   packs of many passages, beside other vector indexes
 cargo xtask accept NAME [ARGS]               reproduce the figures of one area as JSON; names: main-job, speed, library";
 
 fn main() -> ExitCode {
@@ -52,6 +56,8 @@ fn main() -> ExitCode {
         Some((&"check-errors", rest)) => errors::run(rest),
         Some((&"aar", rest)) => aar::run(rest),
         Some((&"size", rest)) => size::run(rest),
+        Some((&"fuzz", rest)) => fuzz::run(rest),
+        Some((&"bench-scale", rest)) => scale::run(rest),
         Some((&"accept", rest)) => accept::run(rest),
         _ => Err(format!("usage:\n{USAGE}")),
     };

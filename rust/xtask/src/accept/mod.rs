@@ -1,6 +1,8 @@
 //! Acceptance runs: the figures of one area, with target, value, machine and date, as JSON.
 
 mod library;
+mod library_runs;
+mod line;
 mod redact;
 mod speed;
 
@@ -92,12 +94,14 @@ fn main_job(args: &[&str]) -> Result<(), String> {
     Ok(())
 }
 
-fn last_json(printed: &str) -> Result<Value, String> {
+/// The last line of what a program printed.
+pub fn last_json(printed: &str) -> Result<Value, String> {
     let line = printed.trim().lines().last().unwrap_or_default();
     serde_json::from_str(line).map_err(|error| format!("not JSON: {error}"))
 }
 
-fn machine() -> Value {
+/// The machine that a figure is from.
+pub fn machine() -> Value {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = cpu
         .lines()
@@ -111,6 +115,7 @@ fn machine() -> Value {
     })
 }
 
-fn date() -> Result<String, String> {
+/// Now, for the reports.
+pub fn date() -> Result<String, String> {
     Ok(capture("date", &["-u", "+%Y-%m-%dT%H:%M:%SZ"])?.trim().to_owned())
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{date, last_json, machine};
+use super::last_json;
+use super::line::{Line, Step, add, missing, print};
 use crate::process::{capture, root, step, target};
 
 const MODELS: [(&str, &str); 3] =
@@ -98,22 +99,11 @@ pub(super) fn run(args: &[&str]) -> Result<(), String> {
         let bench = run.step(&format!("bench-{short}"), || run.bench(name));
         reported(&mut lines, short, &bench);
     }
-    let (machine, date) = (machine(), date()?);
     let versions = match &llama {
         Ok(report) => report["versions"].clone(),
         Err(_) => json!({ "lorekit": env!("CARGO_PKG_VERSION") }),
     };
-    for line in lines {
-        let met = line.met();
-        println!(
-            "{}",
-            json!({
-                "figure": line.figure, "target": line.target, "value": line.value, "met": met, "note": line.note,
-                "machine": machine, "date": date, "versions": versions,
-            })
-        );
-    }
-    Ok(())
+    print(&lines, &versions)
 }
 
 /// Builds the command and the examples, all in one go so that they share what they are built from.
@@ -124,39 +114,6 @@ fn build(profile: &str) -> Result<PathBuf, String> {
     }
     step("building the programs (the first time takes some minutes)", "cargo", &args)?;
     Ok(target().join(if profile == "dev" { "debug" } else { profile }))
-}
-
-/// A figure with what it must be.
-struct Line {
-    figure: String,
-    /// Such as `>= 2.5`; empty for what is only reported.
-    target: String,
-    value: Value,
-    note: String,
-}
-
-impl Line {
-    /// Whether the value is within the target; `None` without either.
-    fn met(&self) -> Option<bool> {
-        let (value, (sign, bound)) = (self.value.as_f64()?, self.target.split_once(' ')?);
-        let bound: f64 = bound.parse().ok()?;
-        match sign {
-            ">=" => Some(value >= bound),
-            "<=" => Some(value <= bound),
-            _ => None,
-        }
-    }
-}
-
-type Step = Result<Value, String>;
-
-fn add(lines: &mut Vec<Line>, figure: impl Into<String>, target: &str, value: Value, note: impl Into<String>) {
-    lines.push(Line { figure: figure.into(), target: target.into(), value, note: note.into() });
-}
-
-/// Adds one line for each figure of a step that did not run.
-fn missing(lines: &mut Vec<Line>, figure: &str, reason: &str) {
-    add(lines, figure, "", Value::Null, format!("not measured: {reason}"));
 }
 
 struct Run {
@@ -509,25 +466,4 @@ fn reported(lines: &mut Vec<Line>, model: &str, report: &Step) {
         note.clone(),
     );
     add(lines, format!("{model}: cost of an adapter in prefill"), "<= 0.05", adapter["prefill_cost"].clone(), note);
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_target_is_met_on_its_side_only() {
-        let line = |target: &str, value: Value| Line {
-            figure: String::new(),
-            target: target.into(),
-            value,
-            note: String::new(),
-        };
-        assert_eq!(line(">= 2.5", json!(2.6)).met(), Some(true));
-        assert_eq!(line(">= 2.5", json!(2.4)).met(), Some(false));
-        assert_eq!(line("<= 0.5", json!(0.4)).met(), Some(true));
-        assert_eq!(line("<= 0", json!(1)).met(), Some(false));
-        assert_eq!(line("", json!(1)).met(), None);
-        assert_eq!(line(">= 1", Value::Null).met(), None);
-    }
 }
