@@ -109,7 +109,8 @@ pub struct BuildInput<'a> {
     /// One vector of `facts.embedder.dims` finite numbers for each passage; they are scaled to length one and stored
     /// as f16.
     pub vectors: &'a [Vec<f32>],
-    /// Vectors of real questions for measuring recall; when empty, perturbed passage vectors are used.
+    /// Vectors of real questions for measuring recall, of which the first 200 are asked; when empty, vectors of passages are,
+    /// each moved away by noise of half its length.
     pub held_out_queries: &'a [Vec<f32>],
     /// The rest of the manifest.
     pub facts: &'a PackFacts,

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use common::{Corpus, clustered_vectors, laws, noise_vectors, synthetic};
 use lorekit_cancel::CancelToken;
-use lorekit_store::{Error, IndexChoice, IndexKind, OpenOptions, PassageId, Segment, write_pack};
+use lorekit_store::{BuildInput, Error, IndexChoice, IndexKind, OpenOptions, PassageId, Segment, write_pack};
 
 fn open(path: &Path) -> Segment {
     Segment::open(path, &OpenOptions::default()).unwrap()
@@ -128,6 +128,22 @@ fn equal_passages_of_one_document_have_ids_of_their_own() {
     corpus.passages[1] = corpus.passages[0].clone();
     let (_folder, library) = built(&corpus);
     assert_ne!(library.passage(0).unwrap().id, library.passage(1).unwrap().id);
+}
+
+#[test]
+fn recall_is_measured_on_held_out_questions_where_there_are_some() {
+    let corpus = synthetic(300, 16, IndexChoice::Graph);
+    let folder = tempfile::tempdir().unwrap();
+    let build = |questions: &[Vec<f32>]| {
+        let input = BuildInput { held_out_queries: questions, ..corpus.input() };
+        write_pack(folder.path().join("pack"), &input, &mut |_| {}, &CancelToken::new())
+    };
+    let moved = build(&[]).unwrap().manifest.index;
+    assert_eq!(moved.recall_sample, 150);
+    let asked = build(&clustered_vectors(7, 16, 40, 12)).unwrap().manifest.index;
+    assert_eq!(asked.recall_sample, 7);
+    let other_space = build(&[vec![1.0; 15]]);
+    assert!(matches!(other_space, Err(Error::InvalidInput { what: "query", index: 0, .. })), "{other_space:?}");
 }
 
 #[test]
