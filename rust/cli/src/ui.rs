@@ -1,7 +1,7 @@
 //! The terminal: colours, progress, interruption, errors.
 
 use std::io::IsTerminal;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use lorekit_cancel::CancelToken;
@@ -56,6 +56,7 @@ pub(crate) struct Progress {
     what: &'static str,
     plain: bool,
     said: u64,
+    started: Instant,
 }
 
 impl Progress {
@@ -72,7 +73,7 @@ impl Progress {
         if plain {
             eprintln!("{what}: {total}");
         }
-        Self { bar, what, plain, said: 0 }
+        Self { bar, what, plain, said: 0, started: Instant::now() }
     }
 
     pub(crate) fn set(&mut self, done: u64) {
@@ -81,14 +82,20 @@ impl Progress {
         // Off a terminal: one line each tenth.
         if self.plain && (done * 10 / total) > self.said {
             self.said = done * 10 / total;
-            let eta = self.bar.eta().as_secs();
-            eprintln!("{}: {done}/{total}, about {eta} s left", self.what);
+            let left = seconds_left(self.started.elapsed(), done, total);
+            eprintln!("{}: {done}/{total}, about {left} s left", self.what);
         }
     }
 
     pub(crate) fn finish(self) {
         self.bar.finish_and_clear();
     }
+}
+
+/// What is left if it goes on as it went so far. A bar that is not shown is seldom ticked, and its own estimate is then of
+/// no use.
+fn seconds_left(elapsed: Duration, done: u64, total: u64) -> u64 {
+    (elapsed.as_secs_f64() * total.saturating_sub(done) as f64 / done.max(1) as f64).round() as u64
 }
 
 /// Prints an error with its causes, one a line, in plain words.
@@ -112,5 +119,19 @@ pub(crate) fn excerpt(text: &str, n: usize) -> String {
     match line.char_indices().nth(n) {
         Some((at, _)) => format!("{}…", &line[..at]),
         None => line,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_left_is_in_proportion_to_what_was_done() {
+        let minute = Duration::from_secs(60);
+        assert_eq!(seconds_left(minute, 10, 100), 540);
+        assert_eq!(seconds_left(minute, 100, 100), 0);
+        assert_eq!(seconds_left(minute, 110, 100), 0);
+        assert_eq!(seconds_left(Duration::ZERO, 10, 100), 0);
     }
 }
