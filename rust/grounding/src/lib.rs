@@ -1,5 +1,5 @@
 //! What makes an answer worth its proof: quotes that cannot be invented, formats declared once,
-//! claims held against their sources.
+//! claims held against their sources, refusals with a promise.
 //!
 //! Pure logic over texts, bytes and numbers: no model, no store, no file, no clock. Whoever decodes asks a [`CopyIndex`]
 //! which tokens may come next inside a quote or a label:
@@ -33,10 +33,13 @@
 //! let text = "银行应当在30日内答复。";
 //! assert_eq!(&text[evidence.unsupported(text)[0].range.clone()], "30日");
 //! ```
+//!
+//! A [`Calibration`] declines questions and promises how few answerable ones are among them.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(test, allow(clippy::unwrap_used))]
 
+mod calibrate;
 mod claims;
 mod contract;
 mod error;
@@ -44,6 +47,10 @@ mod quote;
 mod sentence;
 mod text;
 
+pub use calibrate::{
+    CALIBRATION_VERSION, Calibration, CalibrationOptions, Curve, CurvePoint, Example, Feature, Gate, Guarantee, Judged,
+    Measured, Rate, Score, auc, promised_threshold,
+};
 pub use claims::{ClaimKind, Evidence, Unsupported};
 pub use contract::{
     Checked, Contract, Field, FieldKind, FieldValue, ForbiddenWord, Language, Piece, Property, Schema, Source, Values,

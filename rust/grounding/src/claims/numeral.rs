@@ -155,8 +155,7 @@ impl Line {
     pub(super) fn number_words(&self, at: usize) -> Option<Numeral> {
         let (mut total, mut current, mut end) = (0i128, 0i128, None);
         let mut from = at;
-        loop {
-            let Some((word, behind)) = self.word(from) else { break };
+        while let Some((word, behind)) = self.word(from) {
             match (word_value(&word), word.as_str()) {
                 (Some(value @ 0..100), _) => current += value,
                 (_, "hundred") if current > 0 => current *= 100,
