@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
+use std::time::Duration;
 
 use lorekit_cancel::{CancelToken, Cancelled};
 
@@ -15,6 +16,9 @@ use crate::{Answer, AnswerEvent, Error, Result};
 
 /// Events that wait for the reader at most. Chosen, not tuned: about a second of text.
 const CAPACITY: usize = 64;
+/// How long a writer that waits for room goes without a look at its token: who closes an engine sets the token alone,
+/// and a stream that nobody reads or drops wakes nobody.
+const LOOK: Duration = Duration::from_millis(20);
 
 struct State {
     queue: VecDeque<AnswerEvent>,
@@ -68,7 +72,7 @@ impl EventSender {
     pub(crate) fn send(&self, event: AnswerEvent) -> Result<(), Cancelled> {
         let mut state = self.shared.lock();
         while state.queue.len() >= CAPACITY && !self.shared.cancel.is_cancelled() {
-            state = self.shared.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+            state = self.shared.changed.wait_timeout(state, LOOK).unwrap_or_else(PoisonError::into_inner).0;
         }
         self.shared.cancel.check()?;
         state.queue.push_back(event);
@@ -208,6 +212,18 @@ mod tests {
             outcome: Outcome::Answered,
             usage: Usage::default(),
         }
+    }
+
+    #[test]
+    fn a_token_alone_frees_a_writer_whose_stream_nobody_reads() {
+        let cancel = CancelToken::new();
+        let (sender, _stream) = channel(cancel.clone());
+        let (told, done) = std::sync::mpsc::channel();
+        thread::spawn(move || told.send((0..=CAPACITY).try_for_each(|n| sender.send(text(n)))));
+        assert!(done.recv_timeout(LOOK * 2).is_err(), "there is no room for the last");
+        cancel.cancel();
+        // Far more than one look, so that a busy machine does not matter.
+        assert_eq!(done.recv_timeout(Duration::from_secs(20)), Ok(Err(Cancelled)));
     }
 
     #[test]
