@@ -32,6 +32,8 @@ public struct Citation: Hashable, Sendable {
     public let range: Range<String.Index>
     /// Index into ``Answer/passages``.
     public let passage: Int
+    /// Whether the publisher or this device brought that passage.
+    public let origin: Passage.Origin
     /// The span of that passage's ``Passage/text``.
     public let quoted: Range<String.Index>
     /// Bytes of the source file.

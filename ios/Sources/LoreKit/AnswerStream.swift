@@ -71,12 +71,12 @@ final class Request: Sendable {
     }
 
     private let ffi: Result<FfiAnswerStream, any Error>
-    private let engineClosed: Locked<Bool>
+    private let engineEnded: Locked<Bool>
     private let state = Locked(State())
 
-    init(_ ffi: Result<FfiAnswerStream, any Error>, engineClosed: Locked<Bool>) {
+    init(_ ffi: Result<FfiAnswerStream, any Error>, engineEnded: Locked<Bool>) {
         self.ffi = ffi
-        self.engineClosed = engineClosed
+        self.engineEnded = engineEnded
     }
 
     deinit {
@@ -111,7 +111,7 @@ final class Request: Sendable {
             return try received(batch)
         } catch {
             state.withLock { $0.isOver = true }
-            throw publicError(error, closed: engineClosed.value)
+            throw publicError(error, closed: engineEnded.value)
         }
     }
 
@@ -120,7 +120,7 @@ final class Request: Sendable {
     private func taken() throws -> Taken {
         try state.withLock { state in
             if state.isOver { return .over }
-            if state.isCancelled { throw engineClosed.value ? LoreKitError.closed : CancellationError() }
+            if state.isCancelled { throw engineEnded.value ? LoreKitError.closed : CancellationError() }
             guard let event = state.waiting.popLast() else { return .nothing }
             if case .finished = event { state.isOver = true }
             return .event(event)

@@ -13,22 +13,28 @@ import LoreKitBindings
 /// }
 /// ```
 ///
+/// With ``EngineConfiguration/library`` it also changes its library, one change at a time, while it answers: a running
+/// answer ends on what it began with, and what is asked after a change was made sees the new version.
+///
 /// When the last reference goes, everything that still runs is cancelled and the models are freed;
 /// ``close()`` does so at once and says when it is done.
 public final class Engine: Sendable {
-    /// What the pack says of itself.
-    public let pack: PackInfo
+    /// What the pack says of itself, as of the last change.
+    public var pack: PackInfo { PackInfo(ffi.packInfo()) }
     /// What the language model says of itself; `nil` when the engine was opened without one.
     public let model: ModelInfo?
 
-    private let ffi: FfiEngine
+    let ffi: FfiEngine
+    let hasLibrary: Bool
     private let closed = Locked(false)
+    /// Whether requests that end as cancelled were ended by us: by a close, or by a purge of everything.
+    let ended = Locked(false)
     /// Searches block a thread; the engine serves one at a time, so one thread is enough.
     private let searches = DispatchQueue(label: "LoreKit.Engine.search", qos: .userInitiated)
 
-    private init(_ ffi: FfiEngine) {
+    private init(_ ffi: FfiEngine, hasLibrary: Bool) {
         self.ffi = ffi
-        pack = PackInfo(ffi.packInfo())
+        self.hasLibrary = hasLibrary
         model = ffi.modelInfo().map(ModelInfo.init)
     }
 
@@ -42,7 +48,7 @@ public final class Engine: Sendable {
         let opened = try await blocking(on: .global(qos: .userInitiated)) {
             Result { try FfiEngine.open(options: options) }.mapError { publicError($0, closed: false) }
         }
-        return Engine(opened)
+        return Engine(opened, hasLibrary: configuration.library != nil)
     }
 
     /// The best passages for a question, at most one per place, best first. Waits behind a running answer.
@@ -51,11 +57,11 @@ public final class Engine: Sendable {
     ///
     /// - Throws: ``LoreKitError/emptyQuestion``, ``LoreKitError/closed``, or what went wrong with a file.
     public func search(_ question: String, options: SearchOptions = SearchOptions()) async throws -> [Passage] {
-        let (ffi, closed, options) = (ffi, closed, FfiSearchOptions(options))
+        let (ffi, ended, options) = (ffi, ended, FfiSearchOptions(options))
         let cancellation = FfiCancellation()
         return try await blocking(on: searches, cancel: { cancellation.cancel() }) {
             Result { try ffi.search(question: question, options: options, cancellation: cancellation).map(Passage.init) }
-                .mapError { publicError($0, closed: closed.value) }
+                .mapError { publicError($0, closed: ended.value) }
         }
     }
 
@@ -66,9 +72,9 @@ public final class Engine: Sendable {
     /// ``LoreKitError/emptyQuestion``, ``LoreKitError/noModel``, ``LoreKitError/questionTooLong(tokens:limit:)``,
     /// ``LoreKitError/adapterMismatch(adapter:reason:)``, ``LoreKitError/closed``.
     public func answer(to question: String, options: AnswerOptions = AnswerOptions()) -> AnswerStream {
-        let closed = closed
+        let ended = ended
         let started = Result { try ffi.answer(question: question, options: FfiAnswerOptions(options)) }
-        return AnswerStream(Request(started.mapError { publicError($0, closed: closed.value) }, engineClosed: closed))
+        return AnswerStream(Request(started.mapError { publicError($0, closed: ended.value) }, engineEnded: ended))
     }
 
     /// Gives back the memory of caches, as soon as a running answer is done: call it on a memory warning.
@@ -109,11 +115,13 @@ public final class Engine: Sendable {
         try? call(ffi)
     }
 
-    /// Cancels everything and frees the models; returns when that is done, after at most one step of the model.
+    /// Cancels everything, frees the models, and gives the library's folder free; returns when that is done, after at most
+    /// one step of the model, and when a change of the library has stopped.
     ///
     /// Running requests end with ``LoreKitError/closed``, and so do later ones. Closing again changes nothing.
     public func close() async {
         guard closed.exchange(true) == false else { return }
+        ended.value = true
         let ffi = ffi
         await withCheckedContinuation { done in
             DispatchQueue.global(qos: .userInitiated).async {
@@ -127,6 +135,7 @@ public final class Engine: Sendable {
     deinit {
         // Waiting for the engine's thread may take one step of the model: not on the thread that drops the engine.
         guard !closed.value else { return }
+        ended.value = true
         let ffi = ffi
         DispatchQueue.global(qos: .utility).async { try? ffi.shutDown() }
     }

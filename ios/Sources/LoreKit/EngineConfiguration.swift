@@ -2,7 +2,7 @@ public import Foundation
 
 /// What an engine opens: files that the app has on the device. Nothing is ever fetched.
 public struct EngineConfiguration: Hashable, Sendable {
-    /// The knowledge pack, `*.lorepack`.
+    /// The knowledge pack, `*.lorepack`; with ``library`` its base, which is never written to.
     public var pack: URL
     /// The embedder the pack was built with, as GGUF.
     public var embedder: URL
@@ -21,6 +21,8 @@ public struct EngineConfiguration: Hashable, Sendable {
     /// in a library that was built for it, and after a trial that agreed with the CPU; a failure is remembered and the
     /// CPU computes.
     public var usesGPU: Bool
+    /// Makes the pack the base of a library that takes updates; `nil` opens the pack alone, which never changes.
+    public var library: LibraryConfiguration?
 
     /// Names the files; everything but pack and embedder may be left out.
     public init(
@@ -31,7 +33,8 @@ public struct EngineConfiguration: Hashable, Sendable {
         threads: Int = 0,
         contextTokens: Int = 0,
         cacheFolder: URL? = nil,
-        usesGPU: Bool = false
+        usesGPU: Bool = false,
+        library: LibraryConfiguration? = nil
     ) {
         self.pack = pack
         self.embedder = embedder
@@ -41,5 +44,6 @@ public struct EngineConfiguration: Hashable, Sendable {
         self.contextTokens = contextTokens
         self.cacheFolder = cacheFolder
         self.usesGPU = usesGPU
+        self.library = library
     }
 }

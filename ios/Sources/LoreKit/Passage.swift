@@ -1,12 +1,20 @@
 /// A passage that was found for a question, with its document and its place.
 public struct Passage: Hashable, Sendable, Identifiable {
+    /// Who brought a passage.
+    public enum Origin: Hashable, Sendable, CaseIterable {
+        /// The publisher of the pack.
+        case publisher
+        /// The app, as a document of its own on this device.
+        case local
+    }
+
     /// The document a passage is from.
     public struct Document: Hashable, Sendable, Identifiable {
         /// Its stable name.
         public let id: String
         /// Its title.
         public let title: String
-        /// Its path in the publisher's folder.
+        /// Its path in the publisher's folder, or the name that the app gave.
         public let path: String
         /// Its edition.
         public let version: String?
@@ -16,6 +24,8 @@ public struct Passage: Hashable, Sendable, Identifiable {
 
     /// Its name across builds, in hexadecimal.
     public let id: String
+    /// Whether the publisher or this device brought it.
+    public let origin: Origin
     /// Its text.
     public let text: String
     /// The document it is from.

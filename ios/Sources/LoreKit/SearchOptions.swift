@@ -16,11 +16,14 @@ public struct SearchOptions: Hashable, Sendable {
     public var mode: Mode
     /// The day for which the rules are asked, `YYYY-MM-DD`; `nil` takes today.
     public var asOf: String?
+    /// The caller's access labels; what they do not allow does not exist for this search.
+    public var labels: [String]
 
     /// The three best places that are in force today, unless it is said otherwise.
-    public init(limit: Int = 3, mode: Mode = .hybrid, asOf: String? = nil) {
+    public init(limit: Int = 3, mode: Mode = .hybrid, asOf: String? = nil, labels: [String] = []) {
         self.limit = limit
         self.mode = mode
         self.asOf = asOf
+        self.labels = labels
     }
 }

@@ -7,7 +7,8 @@ import Testing
 /// What a session gets for the events of an answer.
 @Suite("session reply") struct SessionReplyTests {
     private let passage = Passage(
-        id: "ab12", text: "宽限期为三天😀。", document: .init(id: "rules", title: "规则", path: "rules.md", version: "2", language: "zh"),
+        id: "ab12", origin: .publisher, text: "宽限期为三天😀。",
+        document: .init(id: "rules", title: "规则", path: "rules.md", version: "2", language: "zh"),
         titlePath: ["规则"], article: "第一条", place: "rules#第一条", source: 10..<35, page: nil, validFrom: nil, validTo: nil,
         score: 1, dense: nil, lexical: 2
     )
@@ -24,6 +25,7 @@ import Testing
         return Citation(
             range: try #require(text.range(of: quote)),
             passage: 0,
+            origin: .publisher,
             quoted: try #require(passage.text.range(of: quote)),
             source: 22..<32
         )

@@ -78,7 +78,9 @@ import Testing
         var options = AnswerOptions()
         options.maxTokens = -1
         options.search.limit = .max
+        options.search.labels = ["staff"]
         let ffi = FfiAnswerOptions(options)
+        #expect(ffi.search.labels == ["staff"])
         #expect(ffi.maxTokens == 0 && ffi.search.limit == .max)
     }
 
@@ -89,6 +91,42 @@ import Testing
         engine = nil
         let error = await failure { try await stream.finalAnswer() }
         #expect(error as? LoreKitError == .closed || error is CancellationError, "\(String(describing: error))")
+    }
+
+    @Test("dropping the last reference to an engine ends its changes, and the folder is free again")
+    func droppingAChange() async throws {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("lorekit-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: folder) }
+        var opened = try configuration()
+        opened.pack = try file("library.lorepack")
+        let publisher = try String(contentsOf: file("publisher.pub"), encoding: .utf8)
+        opened.library = LibraryConfiguration(folder: folder, trustedKeys: [publisher])
+        var engine: Engine? = try await Engine.open(opened)
+        let stream = try #require(engine?.answer(to: grace, options: talkative))
+        let change = try #require(engine?.add(OwnDocument(id: "a", path: "a.txt", content: "nine")))
+        engine = nil
+        #expect(await failure { try await change.report() } as? LoreKitError == .closed)
+        #expect(await failure { try await stream.finalAnswer() } as? LoreKitError == .closed)
+        // The old engine's end is on its way, on a thread of its own.
+        var again: Engine?
+        for _ in 0..<200 where again == nil {
+            try await Task.sleep(for: .milliseconds(10))
+            again = try? await Engine.open(opened)
+        }
+        #expect(again != nil)
+        await again?.close()
+    }
+
+    @Test("a change is waited for by many, and all are told the same end")
+    func manyWait() async throws {
+        let engine = try await Engine.open(try configuration())
+        let change = engine.compact()
+        async let one = failure { try await change.report() } as? LoreKitError
+        async let other = failure { try await change.report() } as? LoreKitError
+        let looped = await failure { for try await _ in change {} } as? LoreKitError
+        #expect(await [one, other, looped] == [.readOnly, .readOnly, .readOnly])
+        change.cancel()
+        #expect(await failure { try await change.report() } as? LoreKitError == .readOnly, "the first end holds")
     }
 
     @Test("a cancelled search returns at once, also behind a long answer, and the engine goes on")

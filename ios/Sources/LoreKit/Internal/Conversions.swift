@@ -13,7 +13,8 @@ extension FfiEngineOptions {
             threads: UInt32(clamping: configuration.threads),
             contextTokens: UInt32(clamping: configuration.contextTokens),
             cacheFolder: configuration.cacheFolder?.path,
-            gpu: configuration.usesGPU ? FfiGpuRequest.thisSystem : nil
+            gpu: configuration.usesGPU ? FfiGpuRequest.thisSystem : nil,
+            library: configuration.library.map(FfiLibraryOptions.init)
         )
     }
 }
@@ -39,7 +40,7 @@ extension FfiSearchOptions {
         case .dense: .dense
         case .lexical: .lexical
         }
-        self.init(limit: UInt32(clamping: options.limit), mode: mode, asOf: options.asOf)
+        self.init(limit: UInt32(clamping: options.limit), mode: mode, asOf: options.asOf, labels: options.labels)
     }
 }
 
@@ -127,6 +128,7 @@ extension Passage {
     init(_ passage: FfiPassage) throws {
         self.init(
             id: passage.id,
+            origin: Passage.Origin(passage.origin),
             text: passage.text,
             document: Document(
                 id: passage.documentId,
@@ -157,6 +159,7 @@ extension Citation {
         self.init(
             range: try text.range(of: citation.answer),
             passage: passage,
+            origin: Passage.Origin(citation.origin),
             quoted: try passages[passage].text.range(of: citation.quoted),
             source: try LoreKit.range(citation.sourceStart, citation.sourceEnd)
         )

@@ -18,7 +18,10 @@ final class Locked<Value>: @unchecked Sendable {
 }
 
 extension Locked where Value: Sendable {
-    var value: Value { withLock { $0 } }
+    var value: Value {
+        get { withLock { $0 } }
+        set { withLock { $0 = newValue } }
+    }
 
     /// Stores a value and returns the one before.
     func exchange(_ value: Value) -> Value {
