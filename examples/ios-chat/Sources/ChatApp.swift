@@ -15,8 +15,8 @@ import SwiftUI
                 ProgressView("Opening…").task { opening = await Opening.open() }
             case .failed(let text):
                 ContentUnavailableView("Not ready", systemImage: "exclamationmark.triangle", description: Text(text))
-            case .open(let engine, let chat, let adapters):
-                ChatScreen(chat: chat, adapters: adapters)
+            case .open(let engine, let chat, let updates, let adapters):
+                ChatScreen(chat: chat, updates: updates, adapters: adapters)
                     .onChange(of: phase) { _, phase in
                         phase == .background ? engine.enterBackground() : engine.enterForeground()
                     }
@@ -36,7 +36,7 @@ private func published(_ name: Notification.Name) -> some Publisher<Notification
 /// How far opening has come.
 @MainActor enum Opening {
     case waiting
-    case open(Engine, ChatModel<Engine>, adapters: [String])
+    case open(Engine, ChatModel<Engine>, UpdateModel?, adapters: [String])
     case failed(String)
 
     static func open() async -> Opening {
@@ -53,13 +53,22 @@ private func published(_ name: Notification.Name) -> some Publisher<Notification
             pack: folder.appendingPathComponent("base.lorepack"),
             embedder: folder.appendingPathComponent("embedder.gguf"),
             model: folder.appendingPathComponent("model.gguf"),
-            adapters: adapters
+            adapters: adapters,
+            library: library(trusting: folder.appendingPathComponent("publisher.pub"))
         )
         do {
             let engine = try await Engine.open(configuration)
-            return .open(engine, ChatModel(engine), adapters: adapters.keys.sorted())
+            let updates = configuration.library == nil ? nil : UpdateModel(engine)
+            return .open(engine, ChatModel(engine), updates, adapters: adapters.keys.sorted())
         } catch {
             return .failed(error.localizedDescription)
         }
+    }
+
+    /// Updates need the publisher's key; without one the pack never changes. An app that ships keeps a key in the keychain
+    /// and seals the folder with it.
+    private static func library(trusting key: URL) -> LibraryConfiguration? {
+        guard let key = try? String(contentsOf: key, encoding: .utf8) else { return nil }
+        return LibraryConfiguration(folder: .applicationSupportDirectory.appending(path: "Library"), trustedKeys: [key])
     }
 }

@@ -5,6 +5,7 @@ import SwiftUI
 /// Questions and answers, a field to ask, and who says it.
 struct ChatScreen: View {
     @Bindable var chat: ChatModel<Engine>
+    let updates: UpdateModel?
     let adapters: [String]
     @State private var question = ""
 
@@ -20,6 +21,9 @@ struct ChatScreen: View {
             }
             .defaultScrollAnchor(.bottom)
             .safeAreaInset(edge: .bottom) { field }
+            .safeAreaInset(edge: .top) {
+                if let updates { UpdateView(updates: updates) }
+            }
             .navigationTitle("Ask")
             .toolbar {
                 if !adapters.isEmpty {

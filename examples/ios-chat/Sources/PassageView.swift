@@ -9,10 +9,14 @@ struct PassageView: View {
     var body: some View {
         NavigationStack {
             ScrollView {
-                Text(text)
-                    .textSelection(.enabled)
-                    .padding()
-                    .frame(maxWidth: .infinity, alignment: .leading)
+                VStack(alignment: .leading, spacing: 8) {
+                    if opened.origin == .local {
+                        Label("From your own documents", systemImage: "person.crop.square").font(.footnote)
+                    }
+                    Text(text).textSelection(.enabled)
+                }
+                .padding()
+                .frame(maxWidth: .infinity, alignment: .leading)
             }
             .navigationTitle(opened.title)
             .navigationBarTitleDisplayMode(.inline)

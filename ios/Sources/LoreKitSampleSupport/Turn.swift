@@ -107,6 +107,9 @@ public struct OpenedPassage: Hashable, Sendable, Identifiable {
     /// Its text after the marked span.
     public let after: String
 
+    /// Whether the publisher or the person's own device brought it.
+    public var origin: Passage.Origin { passage.origin }
+
     /// The passage's name and the span: another span of the same passage is another sheet.
     public var id: String { "\(passage.id):\(before.utf8.count)-\(marked.utf8.count)" }
 

@@ -83,6 +83,7 @@ public class ChatModel(
             before = passage.text.substring(0, citation.quoted.first),
             marked = passage.text.substring(citation.quoted),
             after = passage.text.substring(citation.quoted.last + 1),
+            origin = passage.origin,
         )
         mutable.update { it.copy(opened = opened) }
     }

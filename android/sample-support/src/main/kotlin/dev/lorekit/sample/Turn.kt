@@ -2,6 +2,7 @@ package dev.lorekit.sample
 
 import dev.lorekit.Citation
 import dev.lorekit.DeclineReason
+import dev.lorekit.Origin
 import dev.lorekit.Passage
 
 /** How far a turn has come. */
@@ -83,10 +84,12 @@ public data class Segment(public val text: String, public val citation: Citation
  * @property before its text before the marked span.
  * @property marked the span that the answer quotes.
  * @property after its text after the marked span.
+ * @property origin whether the publisher or the person's own device brought it.
  */
 public data class OpenedPassage(
     public val title: String,
     public val before: String,
     public val marked: String,
     public val after: String,
+    public val origin: Origin,
 )

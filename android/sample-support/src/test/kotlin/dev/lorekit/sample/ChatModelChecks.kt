@@ -7,6 +7,7 @@ import dev.lorekit.Citation
 import dev.lorekit.DeclineReason
 import dev.lorekit.Document
 import dev.lorekit.LoreKitException
+import dev.lorekit.Origin
 import dev.lorekit.Outcome
 import dev.lorekit.Passage
 import dev.lorekit.Usage
@@ -58,7 +59,7 @@ private fun events(outcome: Outcome) = listOf(
     AnswerEvent.Finished(answer(outcome)),
 )
 
-private fun scope() = CoroutineScope(Dispatchers.Unconfined + Job())
+internal fun scope() = CoroutineScope(Dispatchers.Unconfined + Job())
 
 private fun model(outcome: Outcome) = ChatModel({ _, _ -> flowOf(*events(outcome).toTypedArray()) }, scope())
 
@@ -74,9 +75,14 @@ private val CHECKS: Map<String, () -> Unit> = mapOf(
         val model = model(Outcome.Answered)
         model.ask("几天？")
         model.open(0, CITATION)
-        assertEquals(OpenedPassage("银行卡规则 第一条", "宽限期为", "三天😀。", "逾期计息。"), model.state.value.opened)
+        assertEquals(OpenedPassage("银行卡规则 第一条", "宽限期为", "三天😀。", "逾期计息。", Origin.PUBLISHER), model.state.value.opened)
         model.dismiss()
         assertEquals(null, model.state.value.opened)
+        val own = answer(Outcome.Answered).copy(passages = listOf(PASSAGE.copy(origin = Origin.LOCAL)))
+        val other = ChatModel({ _, _ -> flowOf(AnswerEvent.Finished(own)) }, scope())
+        other.ask("几天？")
+        other.open(0, CITATION)
+        assertEquals(Origin.LOCAL, other.state.value.opened?.origin, "a document of the app is shown as such")
     },
     "declining shows the nearest passages" to {
         val model = model(Outcome.Declined(DeclineReason.NOTHING_FOUND))
@@ -124,7 +130,8 @@ private val CHECKS: Map<String, () -> Unit> = mapOf(
 /** Runs the checks of the sample logic; needs no native library. */
 public fun main() {
     var failed = 0
-    for ((name, check) in CHECKS) {
+    val checks = CHECKS + UPDATE_CHECKS
+    for ((name, check) in checks) {
         try {
             check()
             println("ok   $name")
@@ -134,6 +141,6 @@ public fun main() {
             error.printStackTrace(System.out)
         }
     }
-    println("${CHECKS.size - failed} checks passed, $failed failed")
+    println("${checks.size - failed} checks passed, $failed failed")
     exitProcess(if (failed == 0) 0 else 1)
 }

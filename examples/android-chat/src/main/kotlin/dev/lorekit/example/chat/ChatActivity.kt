@@ -2,7 +2,9 @@ package dev.lorekit.example.chat
 
 import android.os.Bundle
 import androidx.activity.ComponentActivity
+import androidx.activity.compose.rememberLauncherForActivityResult
 import androidx.activity.compose.setContent
+import androidx.activity.result.contract.ActivityResultContracts
 import androidx.activity.viewModels
 import androidx.compose.foundation.layout.Arrangement
 import androidx.compose.foundation.layout.Column
@@ -37,10 +39,13 @@ import androidx.compose.ui.text.withLink
 import androidx.compose.ui.text.withStyle
 import androidx.compose.ui.unit.dp
 import dev.lorekit.Citation
+import dev.lorekit.Origin
 import dev.lorekit.sample.ChatModel
 import dev.lorekit.sample.OpenedPassage
 import dev.lorekit.sample.Turn
 import dev.lorekit.sample.TurnStatus
+import dev.lorekit.sample.UpdateModel
+import dev.lorekit.sample.UpdateStatus
 
 class ChatActivity : ComponentActivity() {
     private val viewModel: ChatViewModel by viewModels()
@@ -54,7 +59,10 @@ class ChatActivity : ComponentActivity() {
                     when (val now = opening) {
                         Opening.Running -> Text(stringResource(R.string.opening))
                         is Opening.Failed -> Text(stringResource(R.string.failed, now.code))
-                        is Opening.Done -> Chat(now.chat, now.title, now.adapters)
+                        is Opening.Done -> {
+                            now.updates?.let { Updates(it, viewModel) }
+                            Chat(now.chat, now.title, now.adapters)
+                        }
                     }
                 }
             }
@@ -112,6 +120,33 @@ private fun Turn(turn: Turn, open: (Citation) -> Unit) {
     }
 }
 
+/** Which version answers, and the two buttons that change it. */
+@Composable
+private fun Updates(updates: UpdateModel, viewModel: ChatViewModel) {
+    val state by updates.state.collectAsState()
+    val choose = rememberLauncherForActivityResult(ActivityResultContracts.OpenDocument()) { chosen ->
+        if (chosen != null) viewModel.take(chosen, updates)
+    }
+    Row(Modifier.fillMaxWidth(), Arrangement.spacedBy(8.dp)) {
+        if (state.busy) {
+            Button(updates::stop) { Text(stringResource(R.string.stop)) }
+        } else {
+            Button({ choose.launch(arrayOf("*/*")) }) { Text(stringResource(R.string.update)) }
+            Button(updates::goBack, enabled = state.canGoBack) { Text(stringResource(R.string.go_back)) }
+        }
+        Text(stringResource(R.string.version, state.version ?: 0))
+    }
+    when (val status = state.status) {
+        UpdateStatus.Idle, UpdateStatus.GoingBack -> Unit
+        is UpdateStatus.Applying -> status.progress?.let { Text(stringResource(R.string.progress, it.done, it.total)) }
+        UpdateStatus.Updated -> Text(stringResource(R.string.updated))
+        UpdateStatus.UpToDate -> Text(stringResource(R.string.up_to_date))
+        UpdateStatus.WentBack -> Text(stringResource(R.string.went_back))
+        UpdateStatus.Stopped -> Text(stringResource(R.string.stopped))
+        is UpdateStatus.Failed -> Text(stringResource(R.string.failed, status.code))
+    }
+}
+
 /** The answer; a tap on a cited span opens its passage. */
 @Composable
 private fun Cited(turn: Turn, open: (Citation) -> Unit) {
@@ -132,6 +167,7 @@ private fun Cited(turn: Turn, open: (Citation) -> Unit) {
 
 @Composable
 private fun Passage(opened: OpenedPassage, close: () -> Unit) {
+    val own = stringResource(R.string.own_document) + "\n\n"
     AlertDialog(
         onDismissRequest = close,
         confirmButton = { TextButton(close) { Text(stringResource(R.string.close)) } },
@@ -139,6 +175,7 @@ private fun Passage(opened: OpenedPassage, close: () -> Unit) {
         text = {
             Text(
                 buildAnnotatedString {
+                    if (opened.origin == Origin.LOCAL) append(own)
                     append(opened.before)
                     withStyle(SpanStyle(background = MaterialTheme.colorScheme.primaryContainer)) { append(opened.marked) }
                     append(opened.after)

@@ -3,13 +3,18 @@ package dev.lorekit.example.chat
 import android.app.Application
 import android.content.ComponentCallbacks2
 import android.content.res.Configuration
+import android.net.Uri
 import androidx.lifecycle.AndroidViewModel
 import androidx.lifecycle.viewModelScope
 import dev.lorekit.Engine
 import dev.lorekit.EngineConfiguration
+import dev.lorekit.LibraryConfiguration
 import dev.lorekit.LoreKitException
 import dev.lorekit.sample.ChatModel
+import dev.lorekit.sample.UpdateModel
+import dev.lorekit.sample.updating
 import java.io.File
+import java.io.IOException
 import kotlinx.coroutines.Dispatchers
 import kotlinx.coroutines.flow.MutableStateFlow
 import kotlinx.coroutines.flow.StateFlow
@@ -21,7 +26,7 @@ import kotlinx.coroutines.withContext
 sealed interface Opening {
     data object Running : Opening
     data class Failed(val code: String) : Opening
-    data class Done(val chat: ChatModel, val title: String, val adapters: List<String>) : Opening
+    data class Done(val chat: ChatModel, val updates: UpdateModel?, val title: String, val adapters: List<String>) : Opening
 }
 
 /** Owns the engine for as long as the screen exists; the chat's own logic is in `sample-support`, where it is tested. */
@@ -38,7 +43,9 @@ class ChatViewModel(application: Application) : AndroidViewModel(application), C
                 val configuration = withContext(Dispatchers.IO) { unpack() }
                 val opened = Engine.open(configuration)
                 engine = opened
-                Opening.Done(ChatModel(opened::answer, viewModelScope), opened.pack.title, configuration.adapters.keys.toList())
+                val updates = configuration.library?.let { UpdateModel(opened.updating(), viewModelScope) }
+                updates?.look()
+                Opening.Done(ChatModel(opened::answer, viewModelScope), updates, opened.pack.title, configuration.adapters.keys.toList())
             } catch (error: LoreKitException) {
                 Opening.Failed(error.code)
             }
@@ -64,7 +71,37 @@ class ChatViewModel(application: Application) : AndroidViewModel(application), C
             model = file("model.gguf"),
             adapters = adapters.associate { it.removeSuffix(".gguf") to adapter(it) },
             cacheFolder = context.cacheDir,
+            library = library(),
         )
+    }
+
+    /**
+     * Updates need the publisher's key; without one the pack never changes. An app that ships seals the folder with a key
+     * that the Android Keystore wraps.
+     */
+    private fun library(): LibraryConfiguration? {
+        val context = getApplication<Application>()
+        if ("publisher.pub" !in context.assets.list("").orEmpty()) return null
+        val key = context.assets.open("publisher.pub").use { it.reader().readText() }
+        return LibraryConfiguration(File(context.noBackupFilesDir, "library"), trustedKeys = listOf(key))
+    }
+
+    /** Takes the update that a person chose: the engine reads files, so it is copied out of its provider first. */
+    fun take(update: Uri, updates: UpdateModel) {
+        val context = getApplication<Application>()
+        viewModelScope.launch {
+            val delta = File(context.cacheDir, "update.lorepack")
+            val copied = withContext(Dispatchers.IO) {
+                try {
+                    context.contentResolver.openInputStream(update)?.use { from -> delta.outputStream().use { from.copyTo(it) } } != null
+                } catch (_: IOException) {
+                    false
+                }
+            }
+            if (!copied) delta.delete()
+            // A file that is not there is told as such.
+            updates.apply(delta)
+        }
     }
 
     private fun adapter(name: String): File {
