@@ -28,6 +28,13 @@ fn file(folder: &Path) -> String {
     folder.join("bare.usearch").display().to_string()
 }
 
+/// The saved graph, mapped.
+pub fn view(folder: &Path, dims: usize, expansion_search: usize) -> usearch::Index {
+    let index = index(dims, expansion_search);
+    index.view(&file(folder)).unwrap();
+    index
+}
+
 pub fn build(folder: &Path, expansion_search: usize) -> Value {
     let vectors = Vectors::read(folder, "vectors.f32");
     let timer = Timer::start();
@@ -46,8 +53,7 @@ pub fn build(folder: &Path, expansion_search: usize) -> Value {
 pub fn search(folder: &Path, expansion_search: usize) -> Value {
     let queries = Vectors::read(folder, "queries.f32");
     let timer = Timer::start();
-    let index = index(queries.dims, expansion_search);
-    index.view(&file(folder)).unwrap();
+    let index = view(folder, queries.dims, expansion_search);
     let opened = timer.seconds();
     let after_open = memory();
     let found = searches(&queries, &truth(folder), &|query| {

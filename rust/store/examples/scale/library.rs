@@ -1,18 +1,19 @@
 //! LoreKit: a pack, a library on it, a delta, a compaction.
 
 use std::path::Path;
+use std::time::Instant;
 
 use lorekit_cancel::CancelToken;
 use lorekit_pack::signing::Trust;
 use lorekit_store::{
-    BuildInput, BuildProgress, DeltaInput, IndexChoice, Library, LibraryOptions, NewDocument, NewPassage, OpenOptions,
-    PackFacts, Scope, Segment, Snapshot, plan_delta, write_delta, write_pack,
+    BuildInput, BuildProgress, DeltaInput, IndexChoice, Library, LibraryOptions, NewDocument, NewPassage, PackFacts,
+    Scope, Snapshot, plan_delta, write_delta, write_pack,
 };
 use serde_json::{Value, json};
 
-use crate::common;
 use crate::data::{NEAREST, Random, Vectors, truth};
-use crate::measure::{Timer, memory, progress, searches};
+use crate::measure::{Timer, memory, progress, round, searches};
+use crate::{bare, common};
 
 /// Passages of one document.
 const DOCUMENT: usize = 50;
@@ -96,7 +97,7 @@ fn options(folder: &Path) -> LibraryOptions {
 }
 
 /// The first opening hashes the base; the one after it is what an app pays at each start.
-pub fn search(folder: &Path, name: &str) -> Value {
+pub fn search(folder: &Path) -> Value {
     let queries = Vectors::read(folder, "queries.f32");
     let timer = Timer::start();
     drop(Library::open(options(folder)).unwrap());
@@ -115,15 +116,6 @@ pub fn search(folder: &Path, name: &str) -> Value {
         hits.iter().map(|hit| rows(hit.key)).collect()
     });
     let searched = memory();
-    if name != "base" {
-        return json!({ "packs": snapshot.members().len(), "open_seconds": opened, "memory_open": after_open, "memory_searched": searched, "search": found });
-    }
-    let segment =
-        Segment::open(folder.join("base.lorepack"), &OpenOptions { verify_hashes: false, ..Default::default() });
-    let segment = segment.unwrap();
-    let alone = searches(&queries, &truth(folder), &|query| {
-        segment.dense(query, NEAREST, None).unwrap().iter().map(|hit| hit.key as u32).collect()
-    });
     json!({
         "packs": snapshot.members().len(),
         "first_open_seconds": first,
@@ -132,8 +124,31 @@ pub fn search(folder: &Path, name: &str) -> Value {
         "memory_open": after_open,
         "memory_searched": searched,
         "search": found,
-        "segment_alone": alone,
     })
+}
+
+/// The library and usearch alone, in turns on each query, so that whatever else the machine does is done to both.
+pub fn race(folder: &Path, expansion_search: usize) -> Value {
+    let queries = Vectors::read(folder, "queries.f32");
+    let library = Library::open(options(folder)).unwrap();
+    let snapshot = library.snapshot();
+    let bare = bare::view(folder, queries.dims, expansion_search);
+    let mut times = [Vec::new(), Vec::new()];
+    for _ in 0..10 {
+        for query in queries.rows() {
+            let start = Instant::now();
+            std::hint::black_box(snapshot.dense(query, NEAREST, &Scope::default()).unwrap());
+            times[0].push(start.elapsed().as_secs_f64() * 1e3);
+            let start = Instant::now();
+            std::hint::black_box(bare.search(query, NEAREST).unwrap());
+            times[1].push(start.elapsed().as_secs_f64() * 1e3);
+        }
+    }
+    let [ours, theirs] = times.map(|mut times| {
+        times.sort_by(f64::total_cmp);
+        times[times.len() / 2]
+    });
+    json!({ "library_ms": round(ours, 4), "usearch_ms": round(theirs, 4), "ratio": round(ours / theirs, 3) })
 }
 
 /// From keys of a snapshot to rows of the vectors: a delta's rows are the amended ones, in their order.

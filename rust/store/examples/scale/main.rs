@@ -4,7 +4,8 @@
 //! ```text
 //! scale data FOLDER ROWS DIMS QUERIES   vectors.f32, queries.f32, and truth.u32: the exact ten nearest of each query
 //! scale build FOLDER CHARACTERS         base.lorepack: each vector a passage of as many characters
-//! scale search FOLDER NAME              opens the library and searches it; NAME is that of the figures
+//! scale search FOLDER                   opens the library and searches it
+//! scale race FOLDER EXPANSION           searches it and usearch alone, in turns
 //! scale delta FOLDER CHARACTERS         delta.lorepack: one passage of a hundred amended
 //! scale apply FOLDER                    applies it
 //! scale compact FOLDER
@@ -31,7 +32,8 @@ fn main() {
             data::make(Path::new(folder), number(rows), number(dims), number(queries))
         }
         ["build", folder, characters] => library::build(Path::new(folder), number(characters)),
-        ["search", folder, name] => library::search(Path::new(folder), name),
+        ["search", folder] => library::search(Path::new(folder)),
+        ["race", folder, expansion] => library::race(Path::new(folder), number(expansion)),
         ["delta", folder, characters] => library::delta(Path::new(folder), number(characters)),
         ["apply", folder] => library::apply(Path::new(folder)),
         ["compact", folder] => library::compact(Path::new(folder)),

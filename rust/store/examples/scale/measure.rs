@@ -1,6 +1,7 @@
 //! Time, memory, and the searches that all are measured by.
 
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
 
 use serde_json::{Value, json};
@@ -52,11 +53,12 @@ pub fn memory() -> Value {
     })
 }
 
-/// Says how far long work is, at each twentieth.
+/// Says how far long work is, at each tenth.
 pub fn progress(what: &str, done: usize, total: usize) {
-    let step = (total / 20).max(1);
-    if total >= 1000 && done.is_multiple_of(step) {
-        eprintln!("  {what}: {} %", done * 100 / total);
+    static SAID: AtomicUsize = AtomicUsize::new(usize::MAX);
+    let tenth = done * 10 / total.max(1);
+    if total >= 1000 && SAID.swap(tenth, Ordering::Relaxed) != tenth {
+        eprintln!("  {what}: {} %", tenth * 10);
     }
 }
 

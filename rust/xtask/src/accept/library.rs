@@ -115,6 +115,7 @@ impl Packs {
         let questions = options.data.join("laws-qa/questions.jsonl").display().to_string();
         self.rankings(&[&first, &delta, &second], &questions, "base and delta beside the fresh build", lines)?;
         let updates = Update::read(&options.data.join("laws-qa/update.jsonl"))?;
+        self.ask(&["--pack", &second, "--json"], 1, "fresh build", &updates, lines)?;
         let compacted = self.device(&first, &delta, &updates, lines)?;
         self.rankings(&[&first, &delta, &compacted], &questions, "base and delta beside the compacted library", lines)
     }
@@ -148,6 +149,30 @@ impl Packs {
         Ok(())
     }
 
+    /// How many update questions find their article of an edition among ten, in a pack or a library.
+    fn ask(
+        &self,
+        place: &[&str],
+        edition: usize,
+        when: &str,
+        updates: &[Update],
+        lines: &mut Vec<Line>,
+    ) -> Result<(), String> {
+        let (mut asked, mut missed) = (0u64, Vec::new());
+        for update in updates.iter().filter(|update| !update.gold[edition].is_empty()) {
+            let found = self.lore(&[&["search", &update.query, "--top-k", "10"], place].concat())?;
+            let passages = found["passages"].as_array().ok_or("lore search named no passages")?;
+            let hit = passages.iter().any(|passage| update.gold[edition].contains(&passage["place"]));
+            asked += 1;
+            missed.extend((!hit).then(|| update.id.clone()));
+        }
+        let which = ["old", "new"][edition];
+        let figure = format!("{when}: update questions that find the {which} article among ten");
+        let note = format!("not found: {}", json!(missed));
+        add(lines, figure, &format!("= {asked}"), json!(asked - missed.len() as u64), note);
+        Ok(())
+    }
+
     /// The delta on a library, as a device has it: what applying costs, what is found before and after, and that each way back
     /// and on gives the same state. Gives the base that the compaction made.
     fn device(&self, base: &str, delta: &str, updates: &[Update], lines: &mut Vec<Line>) -> Result<String, String> {
@@ -161,25 +186,10 @@ impl Packs {
         let library = kept.display().to_string();
         let place = ["--base", base, "--library", &library, "--allow-unsigned", "--json"];
         let run = |command: &[&str]| observed(&self.lore, &[&["library"], command, &place].concat());
-        let ask = |edition: usize, when: &str, lines: &mut Vec<Line>| -> Result<(), String> {
-            let (mut asked, mut missed) = (0u64, Vec::new());
-            for update in updates.iter().filter(|update| !update.gold[edition].is_empty()) {
-                let found = self.lore(&[&["search", &update.query, "--top-k", "10"], &place[..]].concat())?;
-                let passages = found["passages"].as_array().ok_or("lore search named no passages")?;
-                let hit = passages.iter().any(|passage| update.gold[edition].contains(&passage["place"]));
-                asked += 1;
-                missed.extend((!hit).then(|| update.id.clone()));
-            }
-            let which = ["old", "new"][edition];
-            let figure = format!("{when}: update questions that find the {which} article among ten");
-            let note = format!("not found: {}", json!(missed));
-            add(lines, figure, &format!("= {asked}"), json!(asked - missed.len() as u64), note);
-            Ok(())
-        };
         // The first opening hashes the base once for good; what follows does not.
         run(&["state"])?;
         let before = run(&["state"])?;
-        ask(0, "before the delta", lines)?;
+        self.ask(&place, 0, "before the delta", updates, lines)?;
         let applied = run(&["apply", delta])?;
         let spent = applied.cpu_seconds.zip(before.cpu_seconds).map(|(with, without)| with - without);
         let note = format!("{:?} with opening, {:?} for opening alone", applied.cpu_seconds, before.cpu_seconds);
@@ -188,18 +198,18 @@ impl Packs {
             applied.anonymous_kib.zip(before.anonymous_kib).map(|(with, without)| with.saturating_sub(without));
         let mib = memory.map(|kib| kib as f64 / 1024.0);
         add(lines, "MiB of anonymous memory of applying, above that of opening", "<= 64", json!(mib), "");
-        ask(1, "after the delta", lines)?;
+        self.ask(&place, 1, "after the delta", updates, lines)?;
         let back = run(&["rollback"])?;
         let same = back.value["state"] == before.value["state"];
         add(lines, "after a rollback the state is the one before", "= true", json!(same), "");
-        ask(0, "after a rollback", lines)?;
+        self.ask(&place, 0, "after a rollback", updates, lines)?;
         let again = run(&["apply", delta])?;
         let compacted = run(&["compact"])?;
         let after = run(&["state"])?;
         let same = [&again, &after].into_iter().all(|later| later.value["state"] == applied.value["state"]);
         add(lines, "applying again and compacting lead to the state after the delta", "= true", json!(same), "");
         add(lines, "CPU seconds of compacting", "", json!(compacted.cpu_seconds), "");
-        ask(1, "applied again and compacted", lines)?;
+        self.ask(&place, 1, "applied again and compacted", updates, lines)?;
         run(&["verify"])?;
         let names = std::fs::read_dir(&kept).map_err(|error| error.to_string())?.filter_map(Result::ok);
         // The base is numbered last; the delta before it may be kept for a rollback.
