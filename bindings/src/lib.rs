@@ -2,8 +2,8 @@
 //!
 //! Wrappers without logic over [`lorekit_answer`], one file per wrapped concept:
 //! [`FfiEngine`] opens, searches, answers and changes its library; [`FfiAnswerStream`] and [`FfiChange`] are pulled and
-//! cancelled; [`FfiError`] is the one error,
-//! made by one exhaustive match. Records carry every field; defaults are the skins' business.
+//! cancelled; [`FfiRedactor`] wraps [`lorekit_redact`] and needs no engine; [`FfiError`] is the one error, made by one
+//! exhaustive match. Records carry every field; defaults are the skins' business.
 //!
 //! Rules that the skins rely on:
 //! - Every function that does work returns `Result`, so that a caught panic becomes an exception and never ends the app.
@@ -24,6 +24,7 @@ mod library;
 mod log_sink;
 mod options;
 mod passage;
+mod redactor;
 mod span;
 mod stream;
 
@@ -43,6 +44,10 @@ pub use options::{
     FfiThermalState,
 };
 pub use passage::{FfiOrigin, FfiPassage};
+pub use redactor::{
+    FfiFinding, FfiPersonalData, FfiPlaceholders, FfiRedaction, FfiRedactionAction, FfiRedactionRule, FfiRedactor,
+    FfiRedactorOptions,
+};
 pub use span::FfiSpan;
 pub use stream::FfiAnswerStream;
 

@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::print_stderr)] // a test fails by panicking, and says what it measured
 
 mod library;
+mod redactor;
 
 use std::future::Future;
 use std::path::{Path, PathBuf};

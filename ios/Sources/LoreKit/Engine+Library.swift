@@ -77,6 +77,18 @@ extension Engine {
         }
     }
 
+    /// Seals the library and the cache folder with another key of 32 bytes; gives the number of packs that changed theirs.
+    ///
+    /// Keep both keys until this has returned: if it is cut short, exactly one of them opens the library, and calling it
+    /// again completes it. Destroy the old key then. A task that is cancelled does not wait for it, but what has begun is
+    /// made.
+    ///
+    /// - Throws: ``LoreKitError/invalidKey(reason:)`` for a key of another length.
+    @discardableResult
+    public func rotateKey(_ key: Data) async throws -> Int {
+        try await library { Int(clamping: try $0.rotateKey(key: key)) }
+    }
+
     /// Hashes all files of the library and compares them with what was signed; gives the number of bytes.
     ///
     /// - Throws: ``LoreKitError/damaged(path:reason:)`` with the first file that is not what it should be.

@@ -40,6 +40,17 @@ public struct LibraryConfiguration: Hashable, Sendable {
     }
 }
 
+extension LibraryConfiguration: CustomReflectable {
+    /// Without the keys, so that printing a configuration shows none.
+    public var customMirror: Mirror {
+        let shown: KeyValuePairs<String, Any> = [
+            "folder": folder, "trustedKeys": trustedKeys, "allowUnsigned": allowUnsigned, "today": today as Any,
+            "keptStates": keptStates,
+        ]
+        return Mirror(self, children: shown, displayStyle: .struct)
+    }
+}
+
 /// A document of the app, on its way into the library.
 public struct OwnDocument: Hashable, Sendable, Identifiable {
     /// Stable name, by which it is replaced and removed.

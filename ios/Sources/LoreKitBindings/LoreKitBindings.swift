@@ -1917,6 +1917,354 @@ public func FfiConverterTypeFfiLogSink_lower(_ value: FfiLogSink) -> UInt64 {
 
 
 
+
+
+/**
+ * Values behind numbered placeholders, around a call of a model. They live in memory only and end with this.
+ */
+public protocol FfiPlaceholdersProtocol: AnyObject, Sendable {
+
+    /**
+     * The text with every finding as a placeholder such as `<PHONE_1>`; the same value has the same number each time.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+    func hide(text: String) throws  -> String
+
+    /**
+     * The text with the values back in the place of their placeholders.
+     *
+     * # Errors
+     * As [`hide`](Self::hide).
+     */
+    func restore(text: String) throws  -> String
+
+}
+/**
+ * Values behind numbered placeholders, around a call of a model. They live in memory only and end with this.
+ */
+open class FfiPlaceholders: FfiPlaceholdersProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_lorekit_ffi_fn_clone_ffiplaceholders(self.handle, $0) }
+    }
+    /**
+     * No values yet.
+     */
+public convenience init(redactor: FfiRedactor) {
+    let handle =
+        try! rustCall() {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_constructor_ffiplaceholders_new(
+        FfiConverterTypeFfiRedactor_lower(redactor),uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_lorekit_ffi_fn_free_ffiplaceholders(handle, $0) }
+    }
+
+
+
+
+    /**
+     * The text with every finding as a placeholder such as `<PHONE_1>`; the same value has the same number each time.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+open func hide(text: String)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiplaceholders_hide(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * The text with the values back in the place of their placeholders.
+     *
+     * # Errors
+     * As [`hide`](Self::hide).
+     */
+open func restore(text: String)throws  -> String  {
+    return try  FfiConverterString.lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiplaceholders_restore(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiPlaceholders: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FfiPlaceholders
+
+    public static func lift(_ handle: UInt64) throws -> FfiPlaceholders {
+        return FfiPlaceholders(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FfiPlaceholders) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiPlaceholders {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FfiPlaceholders, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPlaceholders_lift(_ handle: UInt64) throws -> FfiPlaceholders {
+    return try FfiConverterTypeFfiPlaceholders.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPlaceholders_lower(_ value: FfiPlaceholders) -> UInt64 {
+    return FfiConverterTypeFfiPlaceholders.lower(value)
+}
+
+
+
+
+
+
+/**
+ * Finds personal data and replaces it. Every method may be called from any thread.
+ */
+public protocol FfiRedactorProtocol: AnyObject, Sendable {
+
+    /**
+     * Redacts one text.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+    func redact(text: String) throws  -> FfiRedaction
+
+    /**
+     * Redacts texts that belong together, such as the turns of a dialogue: what one gives away is replaced in all.
+     *
+     * # Errors
+     * As [`redact`](Self::redact).
+     */
+    func redactTogether(texts: [String]) throws  -> [FfiRedaction]
+
+}
+/**
+ * Finds personal data and replaces it. Every method may be called from any thread.
+ */
+open class FfiRedactor: FfiRedactorProtocol, @unchecked Sendable {
+    fileprivate let handle: UInt64
+
+    /// Used to instantiate a [FFIObject] without an actual handle, for fakes in tests, mostly.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public struct NoHandle {
+        public init() {}
+    }
+
+    // TODO: We'd like this to be `private` but for Swifty reasons,
+    // we can't implement `FfiConverter` without making this `required` and we can't
+    // make it `required` without making it `public`.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    required public init(unsafeFromHandle handle: UInt64) {
+        self.handle = handle
+    }
+
+    // This constructor can be used to instantiate a fake object.
+    // - Parameter noHandle: Placeholder value so we can have a constructor separate from the default empty one that may be implemented for classes extending [FFIObject].
+    //
+    // - Warning:
+    //     Any object instantiated with this constructor cannot be passed to an actual Rust-backed object. Since there isn't a backing handle the FFI lower functions will crash.
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public init(noHandle: NoHandle) {
+        self.handle = 0
+    }
+
+#if swift(>=5.8)
+    @_documentation(visibility: private)
+#endif
+    public func uniffiCloneHandle() -> UInt64 {
+        return try! rustCall { uniffi_lorekit_ffi_fn_clone_ffiredactor(self.handle, $0) }
+    }
+    /**
+     * Compiles the rules, which takes some tens of milliseconds.
+     *
+     * # Errors
+     * `InvalidKey` for a key of another length than 32; `Internal` for a threshold outside 0 to 1, or a system without
+     * random numbers.
+     */
+public convenience init(options: FfiRedactorOptions)throws  {
+    let handle =
+        try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_constructor_ffiredactor_new(
+        FfiConverterTypeFfiRedactorOptions_lower(options),uniffiCallStatus
+    )
+}
+    self.init(unsafeFromHandle: handle)
+}
+
+    deinit {
+        if handle == 0 {
+            // Mock objects have handle=0 don't try to free them
+            return
+        }
+
+        try! rustCall { uniffi_lorekit_ffi_fn_free_ffiredactor(handle, $0) }
+    }
+
+
+
+
+    /**
+     * Redacts one text.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+open func redact(text: String)throws  -> FfiRedaction  {
+    return try  FfiConverterTypeFfiRedaction_lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiredactor_redact(
+            self.uniffiCloneHandle(),
+        FfiConverterString.lower(text),uniffiCallStatus
+    )
+})
+}
+
+    /**
+     * Redacts texts that belong together, such as the turns of a dialogue: what one gives away is replaced in all.
+     *
+     * # Errors
+     * As [`redact`](Self::redact).
+     */
+open func redactTogether(texts: [String])throws  -> [FfiRedaction]  {
+    return try  FfiConverterSequenceTypeFfiRedaction.lift(try rustCallWithError(FfiConverterTypeFfiError_lift) {
+        uniffiCallStatus in
+    uniffi_lorekit_ffi_fn_method_ffiredactor_redact_together(
+            self.uniffiCloneHandle(),
+        FfiConverterSequenceString.lower(texts),uniffiCallStatus
+    )
+})
+}
+
+
+
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiRedactor: FfiConverter {
+    typealias FfiType = UInt64
+    typealias SwiftType = FfiRedactor
+
+    public static func lift(_ handle: UInt64) throws -> FfiRedactor {
+        return FfiRedactor(unsafeFromHandle: handle)
+    }
+
+    public static func lower(_ value: FfiRedactor) -> UInt64 {
+        return value.uniffiCloneHandle()
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiRedactor {
+        let handle: UInt64 = try readInt(&buf)
+        return try lift(handle)
+    }
+
+    public static func write(_ value: FfiRedactor, into buf: inout [UInt8]) {
+        writeInt(&buf, lower(value))
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactor_lift(_ handle: UInt64) throws -> FfiRedactor {
+    return try FfiConverterTypeFfiRedactor.lift(handle)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactor_lower(_ value: FfiRedactor) -> UInt64 {
+    return FfiConverterTypeFfiRedactor.lower(value)
+}
+
+
+
+
 /**
  * An adapter's name and file.
  */
@@ -2975,6 +3323,85 @@ public func FfiConverterTypeFfiExchange_lift(_ buf: RustBuffer) throws -> FfiExc
 #endif
 public func FfiConverterTypeFfiExchange_lower(_ value: FfiExchange) -> RustBuffer {
     return FfiConverterTypeFfiExchange.lower(value)
+}
+
+
+/**
+ * One place in the text that was given.
+ */
+public struct FfiFinding: Equatable, Hashable {
+    /**
+     * What it is.
+     */
+    public let kind: FfiPersonalData
+    /**
+     * Where.
+     */
+    public let span: FfiSpan
+    /**
+     * How sure the rule is, 0 to 1.
+     */
+    public let score: Float
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * What it is.
+         */kind: FfiPersonalData,
+        /**
+         * Where.
+         */span: FfiSpan,
+        /**
+         * How sure the rule is, 0 to 1.
+         */score: Float) {
+        self.kind = kind
+        self.span = span
+        self.score = score
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiFinding: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiFinding: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiFinding {
+        return
+            try FfiFinding(
+                kind: FfiConverterTypeFfiPersonalData.read(from: &buf),
+                span: FfiConverterTypeFfiSpan.read(from: &buf),
+                score: FfiConverterFloat.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiFinding, into buf: inout [UInt8]) {
+        FfiConverterTypeFfiPersonalData.write(value.kind, into: &buf)
+        FfiConverterTypeFfiSpan.write(value.span, into: &buf)
+        FfiConverterFloat.write(value.score, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiFinding_lift(_ buf: RustBuffer) throws -> FfiFinding {
+    return try FfiConverterTypeFfiFinding.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiFinding_lower(_ value: FfiFinding) -> RustBuffer {
+    return FfiConverterTypeFfiFinding.lower(value)
 }
 
 
@@ -4264,6 +4691,243 @@ public func FfiConverterTypeFfiPurgeReport_lift(_ buf: RustBuffer) throws -> Ffi
 #endif
 public func FfiConverterTypeFfiPurgeReport_lower(_ value: FfiPurgeReport) -> RustBuffer {
     return FfiConverterTypeFfiPurgeReport.lower(value)
+}
+
+
+/**
+ * A text without its personal data.
+ */
+public struct FfiRedaction: Equatable, Hashable {
+    /**
+     * The new text.
+     */
+    public let text: String
+    /**
+     * What was found in the old one, in order, without overlaps.
+     */
+    public let findings: [FfiFinding]
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The new text.
+         */text: String,
+        /**
+         * What was found in the old one, in order, without overlaps.
+         */findings: [FfiFinding]) {
+        self.text = text
+        self.findings = findings
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiRedaction: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiRedaction: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiRedaction {
+        return
+            try FfiRedaction(
+                text: FfiConverterString.read(from: &buf),
+                findings: FfiConverterSequenceTypeFfiFinding.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiRedaction, into buf: inout [UInt8]) {
+        FfiConverterString.write(value.text, into: &buf)
+        FfiConverterSequenceTypeFfiFinding.write(value.findings, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedaction_lift(_ buf: RustBuffer) throws -> FfiRedaction {
+    return try FfiConverterTypeFfiRedaction.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedaction_lower(_ value: FfiRedaction) -> RustBuffer {
+    return FfiConverterTypeFfiRedaction.lower(value)
+}
+
+
+/**
+ * An action for one kind.
+ */
+public struct FfiRedactionRule: Equatable, Hashable {
+    /**
+     * The kind.
+     */
+    public let kind: FfiPersonalData
+    /**
+     * What becomes of it.
+     */
+    public let action: FfiRedactionAction
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * The kind.
+         */kind: FfiPersonalData,
+        /**
+         * What becomes of it.
+         */action: FfiRedactionAction) {
+        self.kind = kind
+        self.action = action
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiRedactionRule: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiRedactionRule: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiRedactionRule {
+        return
+            try FfiRedactionRule(
+                kind: FfiConverterTypeFfiPersonalData.read(from: &buf),
+                action: FfiConverterTypeFfiRedactionAction.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiRedactionRule, into buf: inout [UInt8]) {
+        FfiConverterTypeFfiPersonalData.write(value.kind, into: &buf)
+        FfiConverterTypeFfiRedactionAction.write(value.action, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactionRule_lift(_ buf: RustBuffer) throws -> FfiRedactionRule {
+    return try FfiConverterTypeFfiRedactionRule.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactionRule_lower(_ value: FfiRedactionRule) -> RustBuffer {
+    return FfiConverterTypeFfiRedactionRule.lower(value)
+}
+
+
+/**
+ * What a redactor looks for and what it does with it.
+ */
+public struct FfiRedactorOptions: Equatable, Hashable {
+    /**
+     * For kinds without a rule of their own.
+     */
+    public let action: FfiRedactionAction
+    /**
+     * Rules for single kinds.
+     */
+    public let rules: [FfiRedactionRule]
+    /**
+     * The kinds that are looked for; an empty list stands for all.
+     */
+    public let kinds: [FfiPersonalData]
+    /**
+     * The lowest score that counts, 0 to 1.
+     */
+    public let threshold: Float
+    /**
+     * 32 bytes under which surrogates are chosen; without them a key is drawn that nobody sees.
+     */
+    public let surrogateKey: Data?
+
+    // Default memberwise initializers are never public by default, so we
+    // declare one manually.
+    public init(
+        /**
+         * For kinds without a rule of their own.
+         */action: FfiRedactionAction,
+        /**
+         * Rules for single kinds.
+         */rules: [FfiRedactionRule],
+        /**
+         * The kinds that are looked for; an empty list stands for all.
+         */kinds: [FfiPersonalData],
+        /**
+         * The lowest score that counts, 0 to 1.
+         */threshold: Float,
+        /**
+         * 32 bytes under which surrogates are chosen; without them a key is drawn that nobody sees.
+         */surrogateKey: Data?) {
+        self.action = action
+        self.rules = rules
+        self.kinds = kinds
+        self.threshold = threshold
+        self.surrogateKey = surrogateKey
+    }
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiRedactorOptions: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiRedactorOptions: FfiConverterRustBuffer {
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiRedactorOptions {
+        return
+            try FfiRedactorOptions(
+                action: FfiConverterTypeFfiRedactionAction.read(from: &buf),
+                rules: FfiConverterSequenceTypeFfiRedactionRule.read(from: &buf),
+                kinds: FfiConverterSequenceTypeFfiPersonalData.read(from: &buf),
+                threshold: FfiConverterFloat.read(from: &buf),
+                surrogateKey: FfiConverterOptionData.read(from: &buf)
+        )
+    }
+
+    public static func write(_ value: FfiRedactorOptions, into buf: inout [UInt8]) {
+        FfiConverterTypeFfiRedactionAction.write(value.action, into: &buf)
+        FfiConverterSequenceTypeFfiRedactionRule.write(value.rules, into: &buf)
+        FfiConverterSequenceTypeFfiPersonalData.write(value.kinds, into: &buf)
+        FfiConverterFloat.write(value.threshold, into: &buf)
+        FfiConverterOptionData.write(value.surrogateKey, into: &buf)
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactorOptions_lift(_ buf: RustBuffer) throws -> FfiRedactorOptions {
+    return try FfiConverterTypeFfiRedactorOptions.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactorOptions_lower(_ value: FfiRedactorOptions) -> RustBuffer {
+    return FfiConverterTypeFfiRedactorOptions.lower(value)
 }
 
 
@@ -5826,6 +6490,201 @@ public func FfiConverterTypeFfiOutcome_lower(_ value: FfiOutcome) -> RustBuffer 
 
 
 /**
+ * A kind of personal data.
+ */
+
+public enum FfiPersonalData: Equatable, Hashable {
+
+    case person
+    case address
+    case organisation
+    case idCard
+    case phone
+    case email
+    case bankCard
+    case passport
+    case permit
+    case creditCode
+    case plate
+    case ipAddress
+    case urlCredentials
+    case secret
+    case iban
+    case usSsn
+    case ukNino
+    case dateOfBirth
+    case policyNumber
+    case accountNumber
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiPersonalData: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiPersonalData: FfiConverterRustBuffer {
+    typealias SwiftType = FfiPersonalData
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiPersonalData {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .person
+
+        case 2: return .address
+
+        case 3: return .organisation
+
+        case 4: return .idCard
+
+        case 5: return .phone
+
+        case 6: return .email
+
+        case 7: return .bankCard
+
+        case 8: return .passport
+
+        case 9: return .permit
+
+        case 10: return .creditCode
+
+        case 11: return .plate
+
+        case 12: return .ipAddress
+
+        case 13: return .urlCredentials
+
+        case 14: return .secret
+
+        case 15: return .iban
+
+        case 16: return .usSsn
+
+        case 17: return .ukNino
+
+        case 18: return .dateOfBirth
+
+        case 19: return .policyNumber
+
+        case 20: return .accountNumber
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiPersonalData, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .person:
+            writeInt(&buf, Int32(1))
+
+
+        case .address:
+            writeInt(&buf, Int32(2))
+
+
+        case .organisation:
+            writeInt(&buf, Int32(3))
+
+
+        case .idCard:
+            writeInt(&buf, Int32(4))
+
+
+        case .phone:
+            writeInt(&buf, Int32(5))
+
+
+        case .email:
+            writeInt(&buf, Int32(6))
+
+
+        case .bankCard:
+            writeInt(&buf, Int32(7))
+
+
+        case .passport:
+            writeInt(&buf, Int32(8))
+
+
+        case .permit:
+            writeInt(&buf, Int32(9))
+
+
+        case .creditCode:
+            writeInt(&buf, Int32(10))
+
+
+        case .plate:
+            writeInt(&buf, Int32(11))
+
+
+        case .ipAddress:
+            writeInt(&buf, Int32(12))
+
+
+        case .urlCredentials:
+            writeInt(&buf, Int32(13))
+
+
+        case .secret:
+            writeInt(&buf, Int32(14))
+
+
+        case .iban:
+            writeInt(&buf, Int32(15))
+
+
+        case .usSsn:
+            writeInt(&buf, Int32(16))
+
+
+        case .ukNino:
+            writeInt(&buf, Int32(17))
+
+
+        case .dateOfBirth:
+            writeInt(&buf, Int32(18))
+
+
+        case .policyNumber:
+            writeInt(&buf, Int32(19))
+
+
+        case .accountNumber:
+            writeInt(&buf, Int32(20))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPersonalData_lift(_ buf: RustBuffer) throws -> FfiPersonalData {
+    return try FfiConverterTypeFfiPersonalData.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiPersonalData_lower(_ value: FfiPersonalData) -> RustBuffer {
+    return FfiConverterTypeFfiPersonalData.lower(value)
+}
+
+
+
+/**
  * What to destroy.
  */
 
@@ -5896,6 +6755,101 @@ public func FfiConverterTypeFfiPurge_lift(_ buf: RustBuffer) throws -> FfiPurge 
 #endif
 public func FfiConverterTypeFfiPurge_lower(_ value: FfiPurge) -> RustBuffer {
     return FfiConverterTypeFfiPurge.lower(value)
+}
+
+
+
+/**
+ * What becomes of what is found.
+ */
+
+public enum FfiRedactionAction: Equatable, Hashable {
+
+    /**
+     * A `*` for each character.
+     */
+    case mask
+    /**
+     * The kind in angle brackets.
+     */
+    case label
+    /**
+     * A false value of the same shape, the same for the same value.
+     */
+    case surrogate
+    /**
+     * Nothing: it is reported and stays.
+     */
+    case keep
+
+
+
+
+
+}
+
+#if compiler(>=6)
+extension FfiRedactionAction: Sendable {}
+#endif
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public struct FfiConverterTypeFfiRedactionAction: FfiConverterRustBuffer {
+    typealias SwiftType = FfiRedactionAction
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> FfiRedactionAction {
+        let variant: Int32 = try readInt(&buf)
+        switch variant {
+
+        case 1: return .mask
+
+        case 2: return .label
+
+        case 3: return .surrogate
+
+        case 4: return .keep
+
+        default: throw UniffiInternalError.unexpectedEnumCase
+        }
+    }
+
+    public static func write(_ value: FfiRedactionAction, into buf: inout [UInt8]) {
+        switch value {
+
+
+        case .mask:
+            writeInt(&buf, Int32(1))
+
+
+        case .label:
+            writeInt(&buf, Int32(2))
+
+
+        case .surrogate:
+            writeInt(&buf, Int32(3))
+
+
+        case .keep:
+            writeInt(&buf, Int32(4))
+
+        }
+    }
+}
+
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactionAction_lift(_ buf: RustBuffer) throws -> FfiRedactionAction {
+    return try FfiConverterTypeFfiRedactionAction.lift(buf)
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+public func FfiConverterTypeFfiRedactionAction_lower(_ value: FfiRedactionAction) -> RustBuffer {
+    return FfiConverterTypeFfiRedactionAction.lower(value)
 }
 
 
@@ -6476,6 +7430,31 @@ fileprivate struct FfiConverterSequenceTypeFfiExchange: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeFfiFinding: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiFinding]
+
+    public static func write(_ value: [FfiFinding], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiFinding.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiFinding] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiFinding]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiFinding.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeFfiKeptState: FfiConverterRustBuffer {
     typealias SwiftType = [FfiKeptState]
 
@@ -6551,6 +7530,56 @@ fileprivate struct FfiConverterSequenceTypeFfiPassage: FfiConverterRustBuffer {
 #if swift(>=5.8)
 @_documentation(visibility: private)
 #endif
+fileprivate struct FfiConverterSequenceTypeFfiRedaction: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiRedaction]
+
+    public static func write(_ value: [FfiRedaction], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiRedaction.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiRedaction] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiRedaction]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiRedaction.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeFfiRedactionRule: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiRedactionRule]
+
+    public static func write(_ value: [FfiRedactionRule], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiRedactionRule.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiRedactionRule] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiRedactionRule]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiRedactionRule.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
 fileprivate struct FfiConverterSequenceTypeFfiAnswerEvent: FfiConverterRustBuffer {
     typealias SwiftType = [FfiAnswerEvent]
 
@@ -6568,6 +7597,31 @@ fileprivate struct FfiConverterSequenceTypeFfiAnswerEvent: FfiConverterRustBuffe
         seq.reserveCapacity(Int(len))
         for _ in 0 ..< len {
             seq.append(try FfiConverterTypeFfiAnswerEvent.read(from: &buf))
+        }
+        return seq
+    }
+}
+
+#if swift(>=5.8)
+@_documentation(visibility: private)
+#endif
+fileprivate struct FfiConverterSequenceTypeFfiPersonalData: FfiConverterRustBuffer {
+    typealias SwiftType = [FfiPersonalData]
+
+    public static func write(_ value: [FfiPersonalData], into buf: inout [UInt8]) {
+        let len = Int32(value.count)
+        writeInt(&buf, len)
+        for item in value {
+            FfiConverterTypeFfiPersonalData.write(item, into: &buf)
+        }
+    }
+
+    public static func read(from buf: inout (data: Data, offset: Data.Index)) throws -> [FfiPersonalData] {
+        let len: Int32 = try readInt(&buf)
+        var seq = [FfiPersonalData]()
+        seq.reserveCapacity(Int(len))
+        for _ in 0 ..< len {
+            seq.append(try FfiConverterTypeFfiPersonalData.read(from: &buf))
         }
         return seq
     }
@@ -6722,6 +7776,18 @@ private let initializationResult: InitializationResult = {
     if (uniffi_lorekit_ffi_checksum_method_ffilogsink_record() != 56952) {
         return InitializationResult.apiChecksumMismatch
     }
+    if (uniffi_lorekit_ffi_checksum_method_ffiplaceholders_hide() != 15515) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiplaceholders_restore() != 3632) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiredactor_redact() != 12155) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_method_ffiredactor_redact_together() != 47127) {
+        return InitializationResult.apiChecksumMismatch
+    }
     if (uniffi_lorekit_ffi_checksum_method_ffianswerstream_cancel() != 51048) {
         return InitializationResult.apiChecksumMismatch
     }
@@ -6735,6 +7801,12 @@ private let initializationResult: InitializationResult = {
         return InitializationResult.apiChecksumMismatch
     }
     if (uniffi_lorekit_ffi_checksum_constructor_ffiengine_open() != 31561) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_constructor_ffiplaceholders_new() != 9423) {
+        return InitializationResult.apiChecksumMismatch
+    }
+    if (uniffi_lorekit_ffi_checksum_constructor_ffiredactor_new() != 14448) {
         return InitializationResult.apiChecksumMismatch
     }
 

@@ -185,6 +185,43 @@ extension Scenarios {
         #expect(try await place.open { $0.key = key }.libraryState().version == 2)
     }
 
+    @Test("another_key_for_the_library") func anotherKeyForTheLibrary() async throws {
+        let place = try Place()
+        let (old, new) = (try Data(contentsOf: file("seal.key")), try Data(contentsOf: file("other-seal.key")))
+        var engine = try await place.open { $0.key = old }
+        try await engine.update("update-2.lorepack")
+        _ = try await engine.add(note).report()
+        #expect(await refusal { [engine] in try await engine.rotateKey(Data(repeating: 1, count: 33)) } == "invalid_key")
+        #expect(try await engine.rotateKey(new) == 2)
+        #expect(try await engine.find(locker).hold("gymnasium"), "whoever asks goes on")
+        try await engine.update("update-3.lorepack")
+        await engine.close()
+        #expect(await refusal { try await place.open { $0.key = old } } == "wrong_key")
+        engine = try await place.open { $0.key = new }
+        let state = try await engine.libraryState()
+        #expect(state.isSealed && state.version == 3)
+        #expect(try await engine.find(locker).hold("gymnasium"))
+    }
+
+    @Test("a_base_that_its_publisher_sealed") func aBaseThatItsPublisherSealed() async throws {
+        let place = try Place()
+        let pack = try file("content-sealed.lorepack")
+        func open(_ key: String?) async throws -> Engine {
+            var configuration = try place.configuration()
+            configuration.pack = pack
+            configuration.library?.contentKey = try key.map { try Data(contentsOf: file($0)) }
+            return try await Engine.open(configuration)
+        }
+        #expect(await refusal { try await open(nil) } == "key_needed")
+        #expect(await refusal { try await open("other-seal.key") } == "wrong_key")
+        let engine = try await open("content.key")
+        #expect(try await engine.libraryState().isBaseSealed)
+        #expect(try await engine.find(fee).hold("12 crowns"))
+        try await engine.update("update-2.lorepack")
+        #expect(try await engine.find(fee).hold("15 crowns"))
+        #expect(try Data(contentsOf: pack).holds("crowns") == false)
+    }
+
     @Test("a_sealed_folder_holds_no_plain_text", arguments: [false, true])
     func aSealedFolderHoldsNoPlainText(sealed: Bool) async throws {
         let place = try Place()

@@ -33,6 +33,15 @@ import Testing
         #expect(!passages.isEmpty && !answer.text.isEmpty)
     }
 
+    @Test("the sample of redaction runs") func redaction() throws {
+        let question = "我叫李娜，宽限期几天？"
+
+        let redactor = try Redactor()
+        print(try redactor.redact(question).text)
+
+        #expect(try !redactor.redact(question).text.contains("李娜"))
+    }
+
     @Test("the sample of updates runs") func updates() async throws {
         let (pack, embedder, model) = try (file("library.lorepack"), file("embedder.gguf"), file("model.gguf"))
         let delta = try file("update-2.lorepack")

@@ -129,6 +129,17 @@ import Testing
         #expect(await failure { try await change.report() } as? LoreKitError == .readOnly, "the first end holds")
     }
 
+    @Test("printing a configuration shows no key")
+    func noKeyIsPrinted() throws {
+        let key = Data(repeating: 7, count: 32)
+        var opened = try configuration()
+        opened.library = LibraryConfiguration(folder: opened.pack, trustedKeys: ["public"], key: key, contentKey: key)
+        var dumped = ""
+        dump(opened, to: &dumped)
+        #expect(dumped.contains("public") && !dumped.contains("- 7") && !dumped.contains("32 bytes"))
+        #expect(!String(describing: opened).contains("32 bytes"))
+    }
+
     @Test("a cancelled search returns at once, also behind a long answer, and the engine goes on")
     func cancelledSearch() async throws {
         let engine = try await Engine.open(try configuration())

@@ -8,7 +8,6 @@ use serde::{Deserialize, Serialize};
 /// A kind of personal data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-#[non_exhaustive]
 pub enum EntityType {
     /// The name of a person. A surname with a title alone ("高先生") is not one.
     Person,

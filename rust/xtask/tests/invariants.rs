@@ -50,7 +50,7 @@ const MAY_DEPEND_ON: &[(&str, &[&str])] = &[
             "lorekit-redact",
         ],
     ),
-    ("lorekit-ffi", &["lorekit-answer"]),
+    ("lorekit-ffi", &["lorekit-answer", "lorekit-redact"]),
     ("lorekit-bindgen", &[]),
     ("lorekit-fixtures", &["lorekit-cancel", "lorekit-model", "lorekit-pack", "lorekit-store", "lorekit-testkit"]),
     ("xtask", &[]),

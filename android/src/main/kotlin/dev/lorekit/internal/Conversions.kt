@@ -157,7 +157,7 @@ private fun FfiUsage.toPublic(): Usage = Usage(
     decodeTokensPerSecond = decodeTokensPerSecond,
 )
 
-private fun FfiSpan.utf16(): IntRange = utf16Start.toInt() until utf16End.toInt()
+internal fun FfiSpan.utf16(): IntRange = utf16Start.toInt() until utf16End.toInt()
 
 private fun bytes(start: ULong, end: ULong): LongRange = start.toLong() until end.toLong()
 

@@ -49,7 +49,7 @@ import kotlinx.coroutines.withTimeoutOrNull
 class Scenario(val name: String, val run: suspend () -> Unit)
 
 /** All scenarios, held against the fixtures in [folder]. */
-fun allScenarios(folder: File): List<Scenario> = Scenarios(folder).all + LibraryScenarios(folder).all
+fun allScenarios(folder: File): List<Scenario> = Scenarios(folder).all + LibraryScenarios(folder).all + RedactorScenarios.all
 
 /** The contract, held against the fixtures in [folder]. */
 class Scenarios(private val folder: File) {

@@ -752,6 +752,14 @@ internal object IntegrityCheckingUniffiLib {
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffilogsink_record(
     ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiplaceholders_hide(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiplaceholders_restore(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiredactor_redact(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_method_ffiredactor_redact_together(
+    ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffianswerstream_cancel(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_method_ffianswerstream_final_answer(
@@ -761,6 +769,10 @@ internal object IntegrityCheckingUniffiLib {
     external fun uniffi_lorekit_ffi_checksum_constructor_fficancellation_new(
     ): Int
     external fun uniffi_lorekit_ffi_checksum_constructor_ffiengine_open(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_constructor_ffiplaceholders_new(
+    ): Int
+    external fun uniffi_lorekit_ffi_checksum_constructor_ffiredactor_new(
     ): Int
     external fun ffi_lorekit_ffi_uniffi_contract_version(
     ): Int
@@ -851,6 +863,26 @@ internal object UniffiLib {
     ): Unit
     external fun uniffi_lorekit_ffi_fn_method_ffilogsink_record(`ptr`: Long,`record`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
     ): Unit
+    external fun uniffi_lorekit_ffi_fn_clone_ffiplaceholders(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_free_ffiplaceholders(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_lorekit_ffi_fn_constructor_ffiplaceholders_new(`redactor`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_method_ffiplaceholders_hide(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_lorekit_ffi_fn_method_ffiplaceholders_restore(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_lorekit_ffi_fn_clone_ffiredactor(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_free_ffiredactor(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
+    ): Unit
+    external fun uniffi_lorekit_ffi_fn_constructor_ffiredactor_new(`options`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): Long
+    external fun uniffi_lorekit_ffi_fn_method_ffiredactor_redact(`ptr`: Long,`text`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
+    external fun uniffi_lorekit_ffi_fn_method_ffiredactor_redact_together(`ptr`: Long,`texts`: RustBuffer.ByValue,uniffi_out_err: UniffiRustCallStatus,
+    ): RustBuffer.ByValue
     external fun uniffi_lorekit_ffi_fn_clone_ffianswerstream(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
     ): Long
     external fun uniffi_lorekit_ffi_fn_free_ffianswerstream(`handle`: Long,uniffi_out_err: UniffiRustCallStatus,
@@ -1054,6 +1086,18 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffilogsink_record() and 0xFFFF) != 56952) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiplaceholders_hide() and 0xFFFF) != 15515) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiplaceholders_restore() and 0xFFFF) != 3632) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiredactor_redact() and 0xFFFF) != 12155) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_method_ffiredactor_redact_together() and 0xFFFF) != 47127) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
     if ((lib.uniffi_lorekit_ffi_checksum_method_ffianswerstream_cancel() and 0xFFFF) != 51048) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
@@ -1067,6 +1111,12 @@ private fun uniffiCheckApiChecksums(lib: IntegrityCheckingUniffiLib) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
     if ((lib.uniffi_lorekit_ffi_checksum_constructor_ffiengine_open() and 0xFFFF) != 31561) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_constructor_ffiplaceholders_new() and 0xFFFF) != 9423) {
+        throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
+    }
+    if ((lib.uniffi_lorekit_ffi_checksum_constructor_ffiredactor_new() and 0xFFFF) != 14448) {
         throw RuntimeException("UniFFI API checksum mismatch: try cleaning and rebuilding your project")
     }
 }
@@ -3574,6 +3624,642 @@ internal object FfiConverterTypeFfiLogSink: FfiConverter<FfiLogSink, Long> {
 }
 
 
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Values behind numbered placeholders, around a call of a model. They live in memory only and end with this.
+ */
+internal interface FfiPlaceholdersInterface {
+
+    /**
+     * The text with every finding as a placeholder such as `<PHONE_1>`; the same value has the same number each time.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+    fun `hide`(`text`: kotlin.String): kotlin.String
+
+    /**
+     * The text with the values back in the place of their placeholders.
+     *
+     * # Errors
+     * As [`hide`](Self::hide).
+     */
+    fun `restore`(`text`: kotlin.String): kotlin.String
+
+    companion object
+}
+
+/**
+ * Values behind numbered placeholders, around a call of a model. They live in memory only and end with this.
+ */
+internal open class FfiPlaceholders: Disposable, AutoCloseable, FfiPlaceholdersInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * No values yet.
+     */
+    constructor(`redactor`: FfiRedactor) :
+        this(UniffiWithHandle,
+    uniffiRustCall() { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_constructor_ffiplaceholders_new(
+
+
+        FfiConverterTypeFfiRedactor.lower(`redactor`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_lorekit_ffi_fn_free_ffiplaceholders(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_lorekit_ffi_fn_clone_ffiplaceholders(handle, status)
+        }
+    }
+
+
+    /**
+     * The text with every finding as a placeholder such as `<PHONE_1>`; the same value has the same number each time.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+    @Throws(FfiException::class)override fun `hide`(`text`: kotlin.String): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiplaceholders_hide(
+        it,
+
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * The text with the values back in the place of their placeholders.
+     *
+     * # Errors
+     * As [`hide`](Self::hide).
+     */
+    @Throws(FfiException::class)override fun `restore`(`text`: kotlin.String): kotlin.String {
+            return FfiConverterString.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiplaceholders_restore(
+        it,
+
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiPlaceholders: FfiConverter<FfiPlaceholders, Long> {
+    override fun lower(value: FfiPlaceholders): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FfiPlaceholders {
+        return FfiPlaceholders(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FfiPlaceholders {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FfiPlaceholders) = 8UL
+
+    override fun write(value: FfiPlaceholders, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
+// This template implements a class for working with a Rust struct via a handle
+// to the live Rust struct on the other side of the FFI.
+//
+// There's some subtlety here, because we have to be careful not to operate on a Rust
+// struct after it has been dropped, and because we must expose a public API for freeing
+// theq Kotlin wrapper object in lieu of reliable finalizers. The core requirements are:
+//
+//   * Each instance holds an opaque handle to the underlying Rust struct.
+//     Method calls need to read this handle from the object's state and pass it in to
+//     the Rust FFI.
+//
+//   * When an instance is no longer needed, its handle should be passed to a
+//     special destructor function provided by the Rust FFI, which will drop the
+//     underlying Rust struct.
+//
+//   * Given an instance, calling code is expected to call the special
+//     `destroy` method in order to free it after use, either by calling it explicitly
+//     or by using a higher-level helper like the `use` method. Failing to do so risks
+//     leaking the underlying Rust struct.
+//
+//   * We can't assume that calling code will do the right thing, and must be prepared
+//     to handle Kotlin method calls executing concurrently with or even after a call to
+//     `destroy`, and to handle multiple (possibly concurrent!) calls to `destroy`.
+//
+//   * We must never allow Rust code to operate on the underlying Rust struct after
+//     the destructor has been called, and must never call the destructor more than once.
+//     Doing so may trigger memory unsafety.
+//
+//   * To mitigate many of the risks of leaking memory and use-after-free unsafety, a `Cleaner`
+//     is implemented to call the destructor when the Kotlin object becomes unreachable.
+//     This is done in a background thread. This is not a panacea, and client code should be aware that
+//      1. the thread may starve if some there are objects that have poorly performing
+//     `drop` methods or do significant work in their `drop` methods.
+//      2. the thread is shared across the whole library. This can be tuned by using `android_cleaner = true`,
+//         or `android = true` in the [`kotlin` section of the `uniffi.toml` file](https://mozilla.github.io/uniffi-rs/kotlin/configuration.html).
+//
+// If we try to implement this with mutual exclusion on access to the handle, there is the
+// possibility of a race between a method call and a concurrent call to `destroy`:
+//
+//    * Thread A starts a method call, reads the value of the handle, but is interrupted
+//      before it can pass the handle over the FFI to Rust.
+//    * Thread B calls `destroy` and frees the underlying Rust struct.
+//    * Thread A resumes, passing the already-read handle value to Rust and triggering
+//      a use-after-free.
+//
+// One possible solution would be to use a `ReadWriteLock`, with each method call taking
+// a read lock (and thus allowed to run concurrently) and the special `destroy` method
+// taking a write lock (and thus blocking on live method calls). However, we aim not to
+// generate methods with any hidden blocking semantics, and a `destroy` method that might
+// block if called incorrectly seems to meet that bar.
+//
+// So, we achieve our goals by giving each instance an associated `AtomicLong` counter to track
+// the number of in-flight method calls, and an `AtomicBoolean` flag to indicate whether `destroy`
+// has been called. These are updated according to the following rules:
+//
+//    * The initial value of the counter is 1, indicating a live object with no in-flight calls.
+//      The initial value for the flag is false.
+//
+//    * At the start of each method call, we atomically check the counter.
+//      If it is 0 then the underlying Rust struct has already been destroyed and the call is aborted.
+//      If it is nonzero them we atomically increment it by 1 and proceed with the method call.
+//
+//    * At the end of each method call, we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+//    * When `destroy` is called, we atomically flip the flag from false to true.
+//      If the flag was already true we silently fail.
+//      Otherwise we atomically decrement and check the counter.
+//      If it has reached zero then we destroy the underlying Rust struct.
+//
+// Astute readers may observe that this all sounds very similar to the way that Rust's `Arc<T>` works,
+// and indeed it is, with the addition of a flag to guard against multiple calls to `destroy`.
+//
+// The overall effect is that the underlying Rust struct is destroyed only when `destroy` has been
+// called *and* all in-flight method calls have completed, avoiding violating any of the expectations
+// of the underlying Rust code.
+//
+// This makes a cleaner a better alternative to _not_ calling `destroy()` as
+// and when the object is finished with, but the abstraction is not perfect: if the Rust object's `drop`
+// method is slow, and/or there are many objects to cleanup, and it's on a low end Android device, then the cleaner
+// thread may be starved, and the app will leak memory.
+//
+// In this case, `destroy`ing manually may be a better solution.
+//
+// The cleaner can live side by side with the manual calling of `destroy`. In the order of responsiveness, uniffi objects
+// with Rust peers are reclaimed:
+//
+// 1. By calling the `destroy` method of the object, which calls `rustObject.free()`. If that doesn't happen:
+// 2. When the object becomes unreachable, AND the Cleaner thread gets to call `rustObject.free()`. If the thread is starved then:
+// 3. The memory is reclaimed when the process terminates.
+//
+// [1] https://stackoverflow.com/questions/24376768/can-java-finalize-an-object-when-it-is-still-in-scope/24380219
+//
+
+
+/**
+ * Finds personal data and replaces it. Every method may be called from any thread.
+ */
+internal interface FfiRedactorInterface {
+
+    /**
+     * Redacts one text.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+    fun `redact`(`text`: kotlin.String): FfiRedaction
+
+    /**
+     * Redacts texts that belong together, such as the turns of a dialogue: what one gives away is replaced in all.
+     *
+     * # Errors
+     * As [`redact`](Self::redact).
+     */
+    fun `redactTogether`(`texts`: List<kotlin.String>): List<FfiRedaction>
+
+    companion object
+}
+
+/**
+ * Finds personal data and replaces it. Every method may be called from any thread.
+ */
+internal open class FfiRedactor: Disposable, AutoCloseable, FfiRedactorInterface
+{
+
+    @Suppress("UNUSED_PARAMETER")
+    /**
+     * @suppress
+     */
+    constructor(withHandle: UniffiWithHandle, handle: Long) {
+        this.handle = handle
+        this.cleanable = UniffiLib.CLEANER.register(this, UniffiCleanAction(handle))
+    }
+
+    /**
+     * @suppress
+     *
+     * This constructor can be used to instantiate a fake object. Only used for tests. Any
+     * attempt to actually use an object constructed this way will fail as there is no
+     * connected Rust object.
+     */
+    @Suppress("UNUSED_PARAMETER")
+    constructor(noHandle: NoHandle) {
+        this.handle = 0
+        this.cleanable = null
+    }
+    /**
+     * Compiles the rules, which takes some tens of milliseconds.
+     *
+     * # Errors
+     * `InvalidKey` for a key of another length than 32; `Internal` for a threshold outside 0 to 1, or a system without
+     * random numbers.
+     */
+    constructor(`options`: FfiRedactorOptions) :
+        this(UniffiWithHandle,
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_constructor_ffiredactor_new(
+
+
+        FfiConverterTypeFfiRedactorOptions.lower(`options`),_status)
+}
+    )
+
+    protected val handle: Long
+    protected val cleanable: UniffiCleaner.Cleanable?
+
+    private val wasDestroyed = AtomicBoolean(false)
+    private val callCounter = AtomicLong(1)
+
+    /**
+     * Whether the current object has been destroyed and its reference is gone in the Rust side.
+     */
+    val uniffiIsDestroyed: Boolean get() = wasDestroyed.get()
+
+    override fun destroy() {
+        // Only allow a single call to this method.
+        // TODO: maybe we should log a warning if called more than once?
+        if (this.wasDestroyed.compareAndSet(false, true)) {
+            // This decrement always matches the initial count of 1 given at creation time.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    @Synchronized
+    override fun close() {
+        this.destroy()
+    }
+
+    internal inline fun <R> callWithHandle(block: (handle: Long) -> R): R {
+        // Check and increment the call counter, to keep the object alive.
+        // This needs a compare-and-set retry loop in case of concurrent updates.
+        do {
+            val c = this.callCounter.get()
+            if (c == 0L) {
+                throw IllegalStateException("${this.javaClass.simpleName} object has already been destroyed")
+            }
+            if (c == Long.MAX_VALUE) {
+                throw IllegalStateException("${this.javaClass.simpleName} call counter would overflow")
+            }
+        } while (! this.callCounter.compareAndSet(c, c + 1L))
+        // Now we can safely do the method call without the handle being freed concurrently.
+        try {
+            return block(this.uniffiCloneHandle())
+        } finally {
+            // This decrement always matches the increment we performed above.
+            if (this.callCounter.decrementAndGet() == 0L) {
+                cleanable?.clean()
+            }
+        }
+    }
+
+    // Use a static inner class instead of a closure so as not to accidentally
+    // capture `this` as part of the cleanable's action.
+    private class UniffiCleanAction(private val handle: Long) : Runnable {
+        override fun run() {
+            if (handle == 0.toLong()) {
+                // Fake object created with `NoHandle`, don't try to free.
+                return;
+            }
+            uniffiRustCall { status ->
+                UniffiLib.uniffi_lorekit_ffi_fn_free_ffiredactor(handle, status)
+            }
+        }
+    }
+
+    /**
+     * @suppress
+     */
+    fun uniffiCloneHandle(): Long {
+        if (handle == 0.toLong()) {
+            throw InternalException("uniffiCloneHandle() called on NoHandle object");
+        }
+        return uniffiRustCall() { status ->
+            UniffiLib.uniffi_lorekit_ffi_fn_clone_ffiredactor(handle, status)
+        }
+    }
+
+
+    /**
+     * Redacts one text.
+     *
+     * # Errors
+     * None today; a caught panic would be one.
+     */
+    @Throws(FfiException::class)override fun `redact`(`text`: kotlin.String): FfiRedaction {
+            return FfiConverterTypeFfiRedaction.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiredactor_redact(
+        it,
+
+        FfiConverterString.lower(`text`),_status)
+}
+    }
+    )
+    }
+
+
+
+    /**
+     * Redacts texts that belong together, such as the turns of a dialogue: what one gives away is replaced in all.
+     *
+     * # Errors
+     * As [`redact`](Self::redact).
+     */
+    @Throws(FfiException::class)override fun `redactTogether`(`texts`: List<kotlin.String>): List<FfiRedaction> {
+            return FfiConverterSequenceTypeFfiRedaction.lift(
+    callWithHandle {
+    uniffiRustCallWithError(FfiException) { _status ->
+    UniffiLib.uniffi_lorekit_ffi_fn_method_ffiredactor_redact_together(
+        it,
+
+        FfiConverterSequenceString.lower(`texts`),_status)
+}
+    }
+    )
+    }
+
+
+
+
+
+
+
+
+
+    /**
+     * @suppress
+     */
+    companion object
+
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiRedactor: FfiConverter<FfiRedactor, Long> {
+    override fun lower(value: FfiRedactor): Long {
+        return value.uniffiCloneHandle()
+    }
+
+    override fun lift(value: Long): FfiRedactor {
+        return FfiRedactor(UniffiWithHandle, value)
+    }
+
+    override fun read(buf: ByteBuffer): FfiRedactor {
+        return lift(buf.getLong())
+    }
+
+    override fun allocationSize(value: FfiRedactor) = 8UL
+
+    override fun write(value: FfiRedactor, buf: ByteBuffer) {
+        buf.putLong(lower(value))
+    }
+}
+
+
 
 /**
  * An adapter's name and file.
@@ -4328,6 +5014,61 @@ internal object FfiConverterTypeFfiExchange: FfiConverterRustBuffer<FfiExchange>
     override fun write(value: FfiExchange, buf: ByteBuffer) {
             FfiConverterString.write(value.`question`, buf)
             FfiConverterString.write(value.`answer`, buf)
+    }
+}
+
+
+
+/**
+ * One place in the text that was given.
+ */
+internal data class FfiFinding (
+    /**
+     * What it is.
+     */
+    val `kind`: FfiPersonalData
+    ,
+    /**
+     * Where.
+     */
+    val `span`: FfiSpan
+    ,
+    /**
+     * How sure the rule is, 0 to 1.
+     */
+    val `score`: kotlin.Float
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiFinding: FfiConverterRustBuffer<FfiFinding> {
+    override fun read(buf: ByteBuffer): FfiFinding {
+        return FfiFinding(
+            FfiConverterTypeFfiPersonalData.read(buf),
+            FfiConverterTypeFfiSpan.read(buf),
+            FfiConverterFloat.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiFinding) = (
+            FfiConverterTypeFfiPersonalData.allocationSize(value.`kind`) +
+            FfiConverterTypeFfiSpan.allocationSize(value.`span`) +
+            FfiConverterFloat.allocationSize(value.`score`)
+    )
+
+    override fun write(value: FfiFinding, buf: ByteBuffer) {
+            FfiConverterTypeFfiPersonalData.write(value.`kind`, buf)
+            FfiConverterTypeFfiSpan.write(value.`span`, buf)
+            FfiConverterFloat.write(value.`score`, buf)
     }
 }
 
@@ -5269,6 +6010,171 @@ internal object FfiConverterTypeFfiPurgeReport: FfiConverterRustBuffer<FfiPurgeR
             FfiConverterULong.write(value.`droppedStates`, buf)
             FfiConverterBoolean.write(value.`baseStillHolds`, buf)
             FfiConverterBoolean.write(value.`refusalRecorded`, buf)
+    }
+}
+
+
+
+/**
+ * A text without its personal data.
+ */
+internal data class FfiRedaction (
+    /**
+     * The new text.
+     */
+    val `text`: kotlin.String
+    ,
+    /**
+     * What was found in the old one, in order, without overlaps.
+     */
+    val `findings`: List<FfiFinding>
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiRedaction: FfiConverterRustBuffer<FfiRedaction> {
+    override fun read(buf: ByteBuffer): FfiRedaction {
+        return FfiRedaction(
+            FfiConverterString.read(buf),
+            FfiConverterSequenceTypeFfiFinding.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiRedaction) = (
+            FfiConverterString.allocationSize(value.`text`) +
+            FfiConverterSequenceTypeFfiFinding.allocationSize(value.`findings`)
+    )
+
+    override fun write(value: FfiRedaction, buf: ByteBuffer) {
+            FfiConverterString.write(value.`text`, buf)
+            FfiConverterSequenceTypeFfiFinding.write(value.`findings`, buf)
+    }
+}
+
+
+
+/**
+ * An action for one kind.
+ */
+internal data class FfiRedactionRule (
+    /**
+     * The kind.
+     */
+    val `kind`: FfiPersonalData
+    ,
+    /**
+     * What becomes of it.
+     */
+    val `action`: FfiRedactionAction
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiRedactionRule: FfiConverterRustBuffer<FfiRedactionRule> {
+    override fun read(buf: ByteBuffer): FfiRedactionRule {
+        return FfiRedactionRule(
+            FfiConverterTypeFfiPersonalData.read(buf),
+            FfiConverterTypeFfiRedactionAction.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiRedactionRule) = (
+            FfiConverterTypeFfiPersonalData.allocationSize(value.`kind`) +
+            FfiConverterTypeFfiRedactionAction.allocationSize(value.`action`)
+    )
+
+    override fun write(value: FfiRedactionRule, buf: ByteBuffer) {
+            FfiConverterTypeFfiPersonalData.write(value.`kind`, buf)
+            FfiConverterTypeFfiRedactionAction.write(value.`action`, buf)
+    }
+}
+
+
+
+/**
+ * What a redactor looks for and what it does with it.
+ */
+internal data class FfiRedactorOptions (
+    /**
+     * For kinds without a rule of their own.
+     */
+    val `action`: FfiRedactionAction
+    ,
+    /**
+     * Rules for single kinds.
+     */
+    val `rules`: List<FfiRedactionRule>
+    ,
+    /**
+     * The kinds that are looked for; an empty list stands for all.
+     */
+    val `kinds`: List<FfiPersonalData>
+    ,
+    /**
+     * The lowest score that counts, 0 to 1.
+     */
+    val `threshold`: kotlin.Float
+    ,
+    /**
+     * 32 bytes under which surrogates are chosen; without them a key is drawn that nobody sees.
+     */
+    val `surrogateKey`: kotlin.ByteArray?
+
+){
+
+
+
+
+
+    companion object
+}
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiRedactorOptions: FfiConverterRustBuffer<FfiRedactorOptions> {
+    override fun read(buf: ByteBuffer): FfiRedactorOptions {
+        return FfiRedactorOptions(
+            FfiConverterTypeFfiRedactionAction.read(buf),
+            FfiConverterSequenceTypeFfiRedactionRule.read(buf),
+            FfiConverterSequenceTypeFfiPersonalData.read(buf),
+            FfiConverterFloat.read(buf),
+            FfiConverterOptionalByteArray.read(buf),
+        )
+    }
+
+    override fun allocationSize(value: FfiRedactorOptions) = (
+            FfiConverterTypeFfiRedactionAction.allocationSize(value.`action`) +
+            FfiConverterSequenceTypeFfiRedactionRule.allocationSize(value.`rules`) +
+            FfiConverterSequenceTypeFfiPersonalData.allocationSize(value.`kinds`) +
+            FfiConverterFloat.allocationSize(value.`threshold`) +
+            FfiConverterOptionalByteArray.allocationSize(value.`surrogateKey`)
+    )
+
+    override fun write(value: FfiRedactorOptions, buf: ByteBuffer) {
+            FfiConverterTypeFfiRedactionAction.write(value.`action`, buf)
+            FfiConverterSequenceTypeFfiRedactionRule.write(value.`rules`, buf)
+            FfiConverterSequenceTypeFfiPersonalData.write(value.`kinds`, buf)
+            FfiConverterFloat.write(value.`threshold`, buf)
+            FfiConverterOptionalByteArray.write(value.`surrogateKey`, buf)
     }
 }
 
@@ -7084,6 +7990,61 @@ internal object FfiConverterTypeFfiOutcome: FfiConverterRustBuffer<FfiOutcome> {
 
 
 /**
+ * A kind of personal data.
+ */
+
+internal enum class FfiPersonalData {
+
+    PERSON,
+    ADDRESS,
+    ORGANISATION,
+    ID_CARD,
+    PHONE,
+    EMAIL,
+    BANK_CARD,
+    PASSPORT,
+    PERMIT,
+    CREDIT_CODE,
+    PLATE,
+    IP_ADDRESS,
+    URL_CREDENTIALS,
+    SECRET,
+    IBAN,
+    US_SSN,
+    UK_NINO,
+    DATE_OF_BIRTH,
+    POLICY_NUMBER,
+    ACCOUNT_NUMBER;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiPersonalData: FfiConverterRustBuffer<FfiPersonalData> {
+    override fun read(buf: ByteBuffer) = try {
+        FfiPersonalData.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FfiPersonalData) = 4UL
+
+    override fun write(value: FfiPersonalData, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
  * What to destroy.
  */
 
@@ -7118,6 +8079,57 @@ internal object FfiConverterTypeFfiPurge: FfiConverterRustBuffer<FfiPurge> {
     override fun allocationSize(value: FfiPurge) = 4UL
 
     override fun write(value: FfiPurge, buf: ByteBuffer) {
+        buf.putInt(value.ordinal + 1)
+    }
+}
+
+
+
+
+
+/**
+ * What becomes of what is found.
+ */
+
+internal enum class FfiRedactionAction {
+
+    /**
+     * A `*` for each character.
+     */
+    MASK,
+    /**
+     * The kind in angle brackets.
+     */
+    LABEL,
+    /**
+     * A false value of the same shape, the same for the same value.
+     */
+    SURROGATE,
+    /**
+     * Nothing: it is reported and stays.
+     */
+    KEEP;
+
+
+
+
+    companion object
+}
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterTypeFfiRedactionAction: FfiConverterRustBuffer<FfiRedactionAction> {
+    override fun read(buf: ByteBuffer) = try {
+        FfiRedactionAction.values()[buf.getInt() - 1]
+    } catch (e: IndexOutOfBoundsException) {
+        throw RuntimeException("invalid enum value, something is very wrong!!", e)
+    }
+
+    override fun allocationSize(value: FfiRedactionAction) = 4UL
+
+    override fun write(value: FfiRedactionAction, buf: ByteBuffer) {
         buf.putInt(value.ordinal + 1)
     }
 }
@@ -7686,6 +8698,34 @@ internal object FfiConverterSequenceTypeFfiExchange: FfiConverterRustBuffer<List
 /**
  * @suppress
  */
+internal object FfiConverterSequenceTypeFfiFinding: FfiConverterRustBuffer<List<FfiFinding>> {
+    override fun read(buf: ByteBuffer): List<FfiFinding> {
+        val len = buf.getInt()
+        return List<FfiFinding>(len) {
+            FfiConverterTypeFfiFinding.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiFinding>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiFinding.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiFinding>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiFinding.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 internal object FfiConverterSequenceTypeFfiKeptState: FfiConverterRustBuffer<List<FfiKeptState>> {
     override fun read(buf: ByteBuffer): List<FfiKeptState> {
         val len = buf.getInt()
@@ -7770,6 +8810,62 @@ internal object FfiConverterSequenceTypeFfiPassage: FfiConverterRustBuffer<List<
 /**
  * @suppress
  */
+internal object FfiConverterSequenceTypeFfiRedaction: FfiConverterRustBuffer<List<FfiRedaction>> {
+    override fun read(buf: ByteBuffer): List<FfiRedaction> {
+        val len = buf.getInt()
+        return List<FfiRedaction>(len) {
+            FfiConverterTypeFfiRedaction.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiRedaction>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiRedaction.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiRedaction>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiRedaction.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterSequenceTypeFfiRedactionRule: FfiConverterRustBuffer<List<FfiRedactionRule>> {
+    override fun read(buf: ByteBuffer): List<FfiRedactionRule> {
+        val len = buf.getInt()
+        return List<FfiRedactionRule>(len) {
+            FfiConverterTypeFfiRedactionRule.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiRedactionRule>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiRedactionRule.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiRedactionRule>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiRedactionRule.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
 internal object FfiConverterSequenceTypeFfiAnswerEvent: FfiConverterRustBuffer<List<FfiAnswerEvent>> {
     override fun read(buf: ByteBuffer): List<FfiAnswerEvent> {
         val len = buf.getInt()
@@ -7788,6 +8884,34 @@ internal object FfiConverterSequenceTypeFfiAnswerEvent: FfiConverterRustBuffer<L
         buf.putInt(value.size)
         value.iterator().forEach {
             FfiConverterTypeFfiAnswerEvent.write(it, buf)
+        }
+    }
+}
+
+
+
+
+/**
+ * @suppress
+ */
+internal object FfiConverterSequenceTypeFfiPersonalData: FfiConverterRustBuffer<List<FfiPersonalData>> {
+    override fun read(buf: ByteBuffer): List<FfiPersonalData> {
+        val len = buf.getInt()
+        return List<FfiPersonalData>(len) {
+            FfiConverterTypeFfiPersonalData.read(buf)
+        }
+    }
+
+    override fun allocationSize(value: List<FfiPersonalData>): ULong {
+        val sizeForLength = 4UL
+        val sizeForItems = value.map { FfiConverterTypeFfiPersonalData.allocationSize(it) }.sum()
+        return sizeForLength + sizeForItems
+    }
+
+    override fun write(value: List<FfiPersonalData>, buf: ByteBuffer) {
+        buf.putInt(value.size)
+        value.iterator().forEach {
+            FfiConverterTypeFfiPersonalData.write(it, buf)
         }
     }
 }
