@@ -75,7 +75,8 @@ pub(crate) fn write_pack_to(
     let mut writer = output.pack(path)?;
     let text = TextBuild { documents: input.documents, passages: input.passages, prepared: &prepared };
     text.run(output.text(path)?, progress, cancel)?.write(&mut writer)?;
-    let vectors = VectorBuild { rows: &rows, dims, index: input.index, held_out_queries: input.held_out_queries };
+    let vectors =
+        VectorBuild { rows: &rows, dims, index: input.index, held_out_queries: input.held_out_queries, stages: None };
     let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
     drop(rows);
     progress(BuildProgress { stage: BuildStage::Pack, done: 0, total: 1 });

@@ -7,13 +7,18 @@ use lorekit_pack::{IndexInfo, IndexKind};
 
 use crate::build::exact_index;
 use crate::error::{Error, Result};
+use crate::graph::check_graph;
 use crate::matrix::{Matrix, unit};
+use crate::stages::Stages;
 use crate::types::{BuildProgress, BuildStage, IndexChoice};
 
 /// Below this many passages an exact scan takes about as long as the graph, and is exact.
 const EXACT_UP_TO: usize = 1_000;
 /// A graph that finds less than this share of the true ten nearest is not shipped.
 const RECALL_GATE: f64 = 0.98;
+/// A graph that is kept while it grows is written at most so many times, and not before it has so many rows.
+const MOST_SLICES: usize = 8;
+const LEAST_SLICE: usize = 1_024;
 const RECALL_K: usize = 10;
 const RECALL_SAMPLE: usize = 200;
 
@@ -32,6 +37,8 @@ pub(crate) struct VectorBuild<'a> {
     pub index: IndexChoice,
     /// Real questions for measuring recall, if there are any.
     pub held_out_queries: &'a [Vec<f32>],
+    /// Where the graph is kept while it grows, for a build that may be cut short.
+    pub stages: Option<&'a Stages<'a>>,
 }
 
 /// Builds the section and says what it is.
@@ -67,7 +74,7 @@ pub(crate) fn build_vectors(
             expansion_search: searches[0],
             multi: false,
         };
-        let index = build_graph(path, &options, rows, n_rows, progress, cancel)?;
+        let index = build_graph(path, &options, input, progress, cancel)?;
         for &expansion_search in searches {
             index.change_expansion_search(expansion_search);
             let recall = measure(path, &index, &matrix, &queries, &truth, progress, cancel)?;
@@ -83,14 +90,18 @@ pub(crate) fn build_vectors(
                     recall_at_10: Some(recall),
                     recall_sample: queries.len() as u32,
                 };
-                let mut section = vec![0; index.serialized_length()];
-                index.save_to_buffer(&mut section).map_err(index_error(path, "saving the graph"))?;
-                return Ok((info, section));
+                return Ok((info, serialized(path, &index)?));
             }
         }
     }
     log::warn!("vector index: no graph reached a recall@10 of {RECALL_GATE}, searches will be exact");
     Ok((exact_index(), matrix_section(rows, n_rows, dims)))
+}
+
+fn serialized(path: &Path, index: &usearch::Index) -> Result<Vec<u8>> {
+    let mut section = vec![0; index.serialized_length()];
+    index.save_to_buffer(&mut section).map_err(index_error(path, "saving the graph"))?;
+    Ok(section)
 }
 
 /// The section of an exact index: the same two numbers and rows that usearch's own file begins with.
@@ -103,19 +114,48 @@ fn matrix_section(rows: &[u8], n_rows: usize, dims: usize) -> Vec<u8> {
 }
 
 /// Adds all rows in order on one thread, which makes the graph a function of its input.
+///
+/// With stages it is put down and taken up again after each slice, also when nothing cuts it short: usearch draws the
+/// levels of nodes from numbers that begin anew then, and so the graph is a function of its input whether or not a slice was
+/// built by an earlier attempt.
 fn build_graph(
     path: &Path,
     options: &usearch::IndexOptions,
-    rows: &[u8],
-    n_rows: usize,
+    input: &VectorBuild<'_>,
     progress: &mut dyn FnMut(BuildProgress),
     cancel: &CancelToken,
 ) -> Result<usearch::Index> {
-    let index = usearch::Index::new(options).map_err(index_error(path, "creating the graph"))?;
-    index.reserve_capacity_and_threads(n_rows, 1).map_err(index_error(path, "reserving memory"))?;
+    let dims = options.dimensions;
+    let n_rows = input.rows.len() / (dims * 2);
     let total = n_rows as u64;
-    let mut bits = vec![0i16; options.dimensions];
-    for (key, row) in (0..).zip(rows.chunks_exact(options.dimensions * 2)) {
+    let part = format!("graph{}", options.connectivity);
+    let open = |saved: Option<&[u8]>| -> Result<usearch::Index> {
+        let index = usearch::Index::new(options).map_err(index_error(path, "creating the graph"))?;
+        if let Some(saved) = saved {
+            index.load_from_buffer(saved).map_err(index_error(path, "taking up the graph"))?;
+        }
+        index.reserve_capacity_and_threads(n_rows, 1).map_err(index_error(path, "reserving memory"))?;
+        Ok(index)
+    };
+    let slice = (n_rows / MOST_SLICES).max(LEAST_SLICE) as u64;
+    let kept = input.stages.and_then(|stages| {
+        let key = stages.newest(&part).filter(|key| key % slice == 0 && (1..total).contains(key))?;
+        let saved = stages.bytes(&part, key)?;
+        // usearch follows every number in it.
+        let (matrix, rest) = Matrix::split(path, &saved, key as usize, dims).ok()?;
+        check_graph(path, rest, key as usize, dims, options.connectivity as u32).ok()?;
+        (matrix.is_of(&input.rows[..key as usize * dims * 2])).then_some((key, saved))
+    });
+    let first = kept.as_ref().map_or(0, |(key, _)| *key);
+    let mut index = open(kept.map(|(_, saved)| saved).as_deref())?;
+    let mut bits = vec![0i16; dims];
+    for (key, row) in (0..).zip(input.rows.chunks_exact(dims * 2)).skip(first as usize) {
+        if let Some(stages) = input.stages.filter(|_| key > first && key % slice == 0) {
+            let saved = serialized(path, &index)?;
+            drop(index);
+            stages.keep(&part, key, &saved);
+            index = open(Some(&saved))?;
+        }
         if key % 256 == 0 {
             cancel.check()?;
             progress(BuildProgress { stage: BuildStage::Index, done: key, total });

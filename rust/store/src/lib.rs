@@ -10,7 +10,7 @@
 //! crate writes; the graph is walked with bounds checks before usearch sees a byte of it.
 //!
 //! Modules in reading order. To build: `types` (what goes in and comes out), `terms` (text into lexical terms), `schema`
-//! (the tables), `build`, `output`, `text_writer`, `build_text`, `build_index`, `delta`. To read: `segment`, `rows`, `row_table`
+//! (the tables), `build`, `output`, `text_writer`, `build_text`, `build_index`, `stages`, `delta`. To read: `segment`, `rows`, `row_table`
 //! (what filters need), `labels`, `lexical`, `term_counts`, `vectors`, `matrix` (the exact scan), `fixed_point` and `held` (small packs in memory), `graph` (the walk),
 //! `sqlite` and `mapped` (both libraries over mapped bytes, with `unsafe`). On top: `snapshot`, `files` and `library`.
 
@@ -41,6 +41,7 @@ mod sealed_vfs;
 mod segment;
 mod snapshot;
 mod sqlite;
+mod stages;
 mod term_counts;
 mod terms;
 mod text_writer;

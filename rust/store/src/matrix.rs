@@ -66,6 +66,11 @@ impl<'a> Matrix<'a> {
         })
     }
 
+    /// Whether it holds exactly these rows.
+    pub fn is_of(&self, rows: &[u8]) -> bool {
+        self.rows == rows
+    }
+
     /// The stored bytes of a row.
     pub fn row(&self, row: usize) -> Option<&'a [u8]> {
         let start = row.checked_mul(self.dims * 2)?;

@@ -71,6 +71,8 @@ pub(crate) struct PassageRow<'a> {
 /// A finished passages database.
 pub(crate) enum Database {
     File(ScratchFile),
+    /// Kept for another attempt; not removed with this.
+    Kept(PathBuf),
     Memory(Vec<u8>),
 }
 
@@ -79,6 +81,7 @@ impl Database {
     pub fn write(self, writer: &mut PackWriter) -> Result<()> {
         match self {
             Self::File(file) => writer.section_from_file(SectionKind::Passages, file.path())?,
+            Self::Kept(path) => writer.section_from_file(SectionKind::Passages, &path)?,
             Self::Memory(bytes) => writer.section_from_bytes(SectionKind::Passages, &bytes)?,
         }
         Ok(())

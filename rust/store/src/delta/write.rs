@@ -115,7 +115,7 @@ pub fn write_delta(
     progress(BuildProgress { stage: BuildStage::Text, done: total, total });
     let database = text.finish()?;
     database.write(&mut writer)?;
-    let vectors = VectorBuild { rows: &matrix, dims, index: input.index, held_out_queries: &[] };
+    let vectors = VectorBuild { rows: &matrix, dims, index: input.index, held_out_queries: &[], stages: None };
     let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
     progress(BuildProgress { stage: BuildStage::Pack, done: 0, total: 1 });
     writer.section_from_bytes(SectionKind::Vectors, &section)?;

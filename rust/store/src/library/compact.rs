@@ -10,6 +10,7 @@ use crate::library::switch::NewFile;
 use crate::library::{Library, Refusal};
 use crate::output::Output;
 use crate::snapshot::{Snapshot, digest_of};
+use crate::stages::{Stages, name_prefix};
 use crate::types::{BuildProgress, Origin};
 
 /// What a compaction did.
@@ -30,7 +31,9 @@ impl Library {
     /// and the logical state stay as they are, so the publisher's next delta applies as before. Bytes of removed and
     /// revoked passages are not in the new files, and kept states that hold revoked ones are given up.
     ///
-    /// Searches go on, other changes wait. A cancelled or killed compaction leaves nothing; calling it again begins anew.
+    /// Searches go on, other changes wait. A cancelled or killed compaction leaves the library as it was, and in its folder
+    /// what it had finished: the passages database, and the graph up to the last eighth. Calling it again goes on from
+    /// there and comes to the same bytes; any other change of the publisher's chain throws it away.
     /// Memory: the vectors as stored and the new graph, about 60 bytes a passage, and SQLite's 32 MiB; the texts only in a
     /// sealed library, whose new database is built in memory.
     /// Time is mostly the graph's.
@@ -101,7 +104,13 @@ impl Library {
         manifest.version = record.publisher.version;
         let seal = self.key();
         let output = Output { seal: seal.as_ref(), sign: Some(&key) };
-        let merge = Merge { snapshot: &snapshot, origin: Origin::Publisher, manifest, output, without: None };
+        let stages = Some(Stages {
+            files: &*self.options.files,
+            folder: self.folder()?,
+            prefix: name_prefix(&compaction_input(record)),
+            seal: seal.as_ref(),
+        });
+        let merge = Merge { snapshot: &snapshot, origin: Origin::Publisher, manifest, output, without: None, stages };
         let found = merge.write(&file.scratch(), progress, cancel)?;
         let expected = expected_state(&snapshot, record)?;
         if found != expected {
@@ -123,6 +132,19 @@ impl Library {
         }
         Ok(false)
     }
+}
+
+/// What a compaction of the publisher's chain is made from: the packs, what is revoked, and the rules of this build.
+pub(super) fn compaction_input(record: &Record) -> blake3::Hash {
+    let mut hasher = blake3::Hasher::new();
+    hasher.update(b"lorekit compaction 1").update(env!("CARGO_PKG_VERSION").as_bytes());
+    for pack in &record.publisher.packs {
+        hasher.update(&pack.manifest.0);
+    }
+    for id in &record.revoked {
+        hasher.update(&id.0);
+    }
+    hasher.finalize()
 }
 
 /// Whether a pack has one of these passages.

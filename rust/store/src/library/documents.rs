@@ -120,7 +120,7 @@ impl Library {
         let key = self.installation_key()?;
         let seal = self.key();
         let output = Output { seal: seal.as_ref(), sign: Some(&key) };
-        let merge = Merge { snapshot: &snapshot, origin: Origin::Local, manifest, output, without };
+        let merge = Merge { snapshot: &snapshot, origin: Origin::Local, manifest, output, without, stages: None };
         merge.write(&file.scratch(), progress, cancel)?;
         let entry = self.place(&file, &key)?;
         Ok((file, entry))

@@ -18,7 +18,8 @@ use crate::error::{Error, Result};
 use crate::matrix::encode_row;
 use crate::output::Output;
 use crate::snapshot::{Snapshot, digest_of};
-use crate::text_writer::{DocumentRow, PassageRow};
+use crate::stages::Stages;
+use crate::text_writer::{Database, DocumentRow, PassageRow};
 use crate::types::{BuildProgress, BuildStage, Document, IndexChoice, Origin, Passage};
 
 /// What to merge, and into what.
@@ -30,6 +31,8 @@ pub(super) struct Merge<'a> {
     pub output: Output<'a>,
     /// A document to leave out.
     pub without: Option<&'a str>,
+    /// What an attempt that was cut short left, and where this one leaves it.
+    pub stages: Option<Stages<'a>>,
 }
 
 /// A passage on its way.
@@ -83,8 +86,14 @@ impl Merge<'_> {
         let live = documents.list.iter().zip(&documents.live).filter(|(_, live)| **live);
         live.for_each(|(document, _)| state.document(digest_of(document)));
         let mut writer = self.output.pack(path)?;
-        let mut text = self.output.text(path)?;
-        documents.list.iter().try_for_each(|document| text.document(&DocumentRow::from(document)))?;
+        let kept = self.stages.as_ref().and_then(kept_text);
+        let mut text = match kept {
+            None => Some(self.output.text(path)?),
+            Some(_) => None,
+        };
+        if let Some(text) = &mut text {
+            documents.list.iter().try_for_each(|document| text.document(&DocumentRow::from(document)))?;
+        }
         let (total, mut tokens) = (places.len() as u64, 0);
         for (done, place) in (0..).zip(&places) {
             if done % 256 == 0 {
@@ -99,11 +108,18 @@ impl Merge<'_> {
                 state.passage(passage.id, digest);
             }
             tokens += u64::from(passage.tokens);
-            text.passage(&passage_row(&passage, place, &documents.list[place.document], digest))?;
+            if let Some(text) = &mut text {
+                text.passage(&passage_row(&passage, place, &documents.list[place.document], digest))?;
+            }
         }
         progress(BuildProgress { stage: BuildStage::Text, done: total, total });
-        text.finish()?.write(&mut writer)?;
-        let vectors = VectorBuild { rows: &rows, dims, index: IndexChoice::Auto, held_out_queries: &[] };
+        match (kept, text) {
+            (Some(kept), _) => kept.write(&mut writer)?,
+            (None, Some(text)) => keep_text(self.stages.as_ref(), text.finish()?).write(&mut writer)?,
+            (None, None) => {}
+        }
+        let stages = self.stages.as_ref();
+        let vectors = VectorBuild { rows: &rows, dims, index: IndexChoice::Auto, held_out_queries: &[], stages };
         let (index, section) = build_vectors(path, &vectors, progress, cancel)?;
         drop(rows);
         writer.section_from_bytes(SectionKind::Vectors, &section)?;
@@ -171,6 +187,31 @@ impl Merge<'_> {
             });
         }
         Ok(digest)
+    }
+}
+
+const TEXT: &str = "text";
+
+/// The passages database of an earlier attempt.
+fn kept_text(stages: &Stages<'_>) -> Option<Database> {
+    match stages.seal {
+        None => stages.file(TEXT, 0).map(Database::Kept),
+        Some(_) => stages.bytes(TEXT, 0).map(Database::Memory),
+    }
+}
+
+/// Keeps the passages database for another attempt.
+fn keep_text(stages: Option<&Stages<'_>>, database: Database) -> Database {
+    match (stages, database) {
+        (Some(stages), Database::File(file)) => match stages.keep_file(TEXT, 0, file.path()) {
+            Some(path) => Database::Kept(path),
+            None => Database::File(file),
+        },
+        (Some(stages), Database::Memory(bytes)) => {
+            stages.keep(TEXT, 0, &bytes);
+            Database::Memory(bytes)
+        }
+        (_, database) => database,
     }
 }
 

@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::files::FileIdentity;
+use crate::stages::is_stage;
 
 /// The name of the record in the folder.
 pub(crate) const CURRENT: &str = "CURRENT";
@@ -151,7 +152,7 @@ pub(crate) fn is_pack_name(name: &str) -> bool {
 
 /// Whether a file of this name may be swept away when the record does not name it. Other files are not ours.
 pub(crate) fn is_ours(name: &str) -> bool {
-    is_pack_name(name) || name.ends_with(".tmp")
+    is_pack_name(name) || name.ends_with(".tmp") || is_stage(name)
 }
 
 #[cfg(test)]

@@ -19,8 +19,9 @@ use lorekit_seal::{HEADER_BYTES, HeaderWrite, SealKey, is_sealed, rewrap_header}
 
 use crate::error::Result;
 use crate::files::FileSystem;
-use crate::library::switch::{failed, read_installation_key, sweep, write_installation_key, write_record};
+use crate::library::switch::{failed, read_installation_key, write_installation_key, write_record};
 use crate::library::{Generation, Library};
+use crate::stages::is_stage;
 
 impl Library {
     /// Seals the library with another key from now on: what the folder holds is opened by `new` and no more by the key
@@ -41,8 +42,12 @@ impl Library {
         let _changing = self.change()?;
         let (files, folder) = (&*self.options.files, self.folder()?);
         let mut record = self.generation().record.clone();
-        // What a change that was cut short left may be sealed with the old key, and nothing needs it.
-        sweep(files, folder, Some(&record)).map_err(failed(folder, "remove old files"))?;
+        // What a compaction that was cut short left is sealed with the old key, and nothing needs it.
+        for name in files.list(folder).map_err(failed(folder, "list the library's folder"))? {
+            if is_stage(&name) {
+                files.remove(&folder.join(name)).map_err(failed(folder, "remove old files"))?;
+            }
+        }
         let own = self.installation_key()?;
         let old = self.key().unwrap_or_else(|| new.clone());
         let mut sealed = Vec::new();

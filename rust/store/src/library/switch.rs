@@ -12,10 +12,12 @@ use lorekit_seal::{ChunkCache, Error as SealError, HEADER_BYTES, ReadAt, SealKey
 
 use crate::error::{Error, Result};
 use crate::files::FileSystem;
+use crate::library::compact::compaction_input;
 use crate::library::record::{CURRENT, Record, StoredPack, is_ours};
 use crate::library::{Generation, Library, LibraryOptions};
 use crate::segment::Segment;
 use crate::snapshot::Snapshot;
+use crate::stages::{is_stage, name_prefix};
 
 const INSTALLATION_KEY: &str = "installation.key";
 /// 32 bytes, and the container around them.
@@ -369,12 +371,16 @@ fn replace(
     durable.map_err(|error| Written { step: Step::Sync, error: failed(&path, "make a record durable")(error) })
 }
 
-/// Removes what the record does not name. Gives how many files there were: some are left only by what was cut short.
+/// Removes what the record does not name, but for what a compaction of its chain has finished. Gives how many files there were: some are left only by what was cut short.
 pub(super) fn sweep(files: &dyn FileSystem, folder: &Path, record: Option<&Record>) -> std::io::Result<usize> {
     let named: HashSet<&str> = record.iter().flat_map(|record| record.files()).collect();
+    let stages = record.map(|record| name_prefix(&compaction_input(record)));
+    let is_kept = |name: &str| {
+        named.contains(name) || is_stage(name) && stages.as_ref().is_some_and(|prefix| name.starts_with(prefix))
+    };
     let mut swept = 0;
     for name in files.list(folder)? {
-        if is_ours(&name) && !named.contains(name.as_str()) {
+        if is_ours(&name) && !is_kept(&name) {
             swept += 1;
             files.remove(&folder.join(name))?;
         }

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 
 use lorekit_store::files::{FileIdentity, FileLock, FileSystem, RealFiles, WritableFile};
 
-use super::Noise;
+use crate::common::Noise;
 
 /// What happens at the operation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

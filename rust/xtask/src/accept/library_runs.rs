@@ -69,7 +69,7 @@ pub(super) fn faults(lines: &mut Vec<Line>, options: &Options) {
             ">= 1",
         ),
         (
-            "library_faults",
+            "library_kills",
             "a_process_killed_at_any_moment_leaves_a_library_that_opens",
             ("LOREKIT_KILLS", times),
             " kills, ",
